@@ -1,0 +1,190 @@
+"""The contract between the agent and its drivers; all that a file in `drivers/` may import of the agent.
+
+A driver is a frozen model: its fields are its configuration, its state lives in `run`, so a restart starts fresh.
+The runtime supervises it: it restarts `run` with backoff, raises the offline fault, logs, and cancels `run` to
+stop it. A driver raises `DeviceError` for what only a restart can mend, and hands what it cannot read to
+`Link.reject`.
+"""
+
+from abc import abstractmethod
+from collections.abc import AsyncIterator, Callable, Container, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from agent.clock import NS_PER_S, Clock
+from agent.texts import Spoken, Text, say
+
+__all__ = [
+    "NS_PER_S",
+    "BadFrame",
+    "BusDriver",
+    "Clock",
+    "DeviceError",
+    "Driver",
+    "Exchange",
+    "Field",
+    "Input",
+    "Link",
+    "NoReply",
+    "Sample",
+    "SampleStatus",
+    "Seat",
+    "Text",
+    "say",
+]
+
+Input = int | str
+"""How a driver names one of its inputs: a number counted from 0, or a name."""
+SampleStatus = Literal["ok", "open", "short", "tamper", "low-battery"]
+"""What a supervised input says of itself besides its value."""
+T = TypeVar("T")
+
+REPR_BYTES: Final = 48
+"""How much of a bad frame an error shows: enough to recognise it, short enough for a log line."""
+
+
+class DeviceError(Spoken):
+    """The device, its port or its line failed; the runtime restarts the driver with backoff."""
+
+
+class NoReply(DeviceError):
+    """The device did not answer in time."""
+
+
+class BadFrame(Spoken):
+    """Bytes that are no valid frame: what was expected, and what came."""
+
+    def __init__(self, expected: str, got: bytes) -> None:
+        shown = got[:REPR_BYTES].hex(" ") + (" ..." if len(got) > REPR_BYTES else "")
+        super().__init__(say("driver.bad-frame", expected=expected, got=shown or "-", length=len(got)))
+        self.expected = expected
+        self.got = got
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at one input. Drivers emit every change, and every input once after a start.
+
+    `seen_ns` is the boot clock at the look. `previous_ns` is the boot clock at the last look before it, when the
+    input still had its other value, or None if there was none or the device reports edges by itself: between the
+    two the input may have changed at any time, which is what debouncing must know.
+    """
+
+    input: Input
+    value: bool | int | float
+    seen_ns: int
+    previous_ns: int | None = None
+    status: SampleStatus = "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What one poll of a device puts on its line, in bytes: for the bus timing that `check-config` shows."""
+
+    request_bytes: int
+    reply_bytes: int
+
+
+class Seat(Protocol):
+    """A device's place on a shared bus. One seat at a time speaks; panic units come first in every round."""
+
+    def turns(self) -> AsyncIterator[None]:
+        """Yield once in every round, when it is this device's turn; the turn ends when the next is asked for.
+        Raises DeviceError when the port cannot be opened or is lost."""
+        ...
+
+    async def exchange(self, request: bytes, decode: Callable[[bytes], T | None], *, timeout_s: float) -> T:
+        """Write `request`, collect the reply until `decode` returns a value, and return that. Only in a turn.
+
+        `decode` gets all bytes so far and returns None while more are needed. Raises NoReply after `timeout_s`
+        (counted from the end of the request on the line), BadFrame as `decode` raised it (the line is then
+        drained), and DeviceError when the port is lost."""
+        ...
+
+
+class Link(Protocol):
+    """What the runtime offers one running driver."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def seat(self) -> Seat | None:
+        """The device's place on its bus; None for a driver without one."""
+        ...
+
+    @property
+    def desired(self) -> Mapping[int, bool]:
+        """The outputs as the agent wants them now. The driver makes it so, also after the device restarted, and
+        answers each with `wrote`. An output that is not in here is left alone."""
+        ...
+
+    def wrote(self, output: int, value: bool) -> None:
+        """The device has confirmed an output."""
+        ...
+
+    async def emit(self, *samples: Sample) -> None:
+        """Hand over samples; returns when every event that they cause is durable, so that the driver may then
+        acknowledge its panel. Also counts as `alive`."""
+        ...
+
+    def alive(self) -> None:
+        """The device was heard: it is not offline."""
+        ...
+
+    def reject(self, raw: bytes, error: BadFrame) -> None:
+        """Count and report bytes that could not be read. Never waits."""
+        ...
+
+    def identify(self, **facts: str) -> None:
+        """Tell what the device says of itself: maker, model, firmware, serial."""
+        ...
+
+
+class Driver(BaseModel):
+    """A protocol. Subclasses name their source in the docstring, and describe every field."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    """As configuration writes it: `driver = "modbus-io"` is class `ModbusIo` in `drivers/modbus_io.py`."""
+    retry_cap_s: ClassVar[float] = 60.0
+    """The longest wait between two starts of a device that fails."""
+
+    def inputs_available(self) -> Container[Input]:
+        """The inputs that a point may name."""
+        return ()
+
+    def outputs_available(self) -> Container[int]:
+        """The outputs that a lamp or a siren may name."""
+        return ()
+
+    @abstractmethod
+    async def run(self, link: Link) -> None:
+        """Serve the device until cancelled. Raises DeviceError; releases all it holds on the way out."""
+
+
+class BusDriver(Driver):
+    """A driver of one unit among several on a shared line; it takes turns on `link.seat`."""
+
+    def bus_address(self) -> int:
+        """The unit's address, which no other unit of the bus may have."""
+        raise NotImplementedError
+
+    def poll(self) -> tuple[Exchange, ...]:
+        """The exchanges of one poll without output changes."""
+        raise NotImplementedError
+
+    def output_write(self) -> Exchange | None:
+        """The exchange that changes an output; None if there are no outputs."""
+        raise NotImplementedError
+
+    def probe_timeout_s(self) -> float:
+        """How long the line stands still when this unit is dead and is probed."""
+        raise NotImplementedError
+
+    def input_hold_s(self) -> float:
+        """How long the device itself holds a short press (its own latch); 0 if it does not."""
+        return 0.0
