@@ -1,0 +1,83 @@
+"""What both ends of the control socket share: where it lies, and how a line is read and written."""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from agent.model import JsonValue
+from agent.texts import Spoken, Text, say
+
+LINE_LIMIT: Final = 1024 * 1024
+"""Bytes of one line. `queue list` of 1,000 rows needs some 600 KiB; more is asked for in pages."""
+SOCKET_PATH_LIMIT: Final = 107
+"""sun_path holds 108 bytes with its NUL (unix(7))."""
+STATE_DIRECTORY: Final = Path("/var/lib/campus-agent")
+RUNTIME_DIRECTORY: Final = Path("/run/campus-agent")
+SHOWN: Final = 60
+"""Characters of a bad request that its error shows."""
+
+
+class BadRequest(Spoken):
+    """A request line that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who is on the other end, by SO_PEERCRED (unix(7))."""
+
+    pid: int
+    uid: int
+
+    @property
+    def actor(self) -> str:
+        """As events name who did it."""
+        return f"local:{self.uid}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One call."""
+
+    method: str
+    params: Mapping[str, JsonValue]
+
+
+def socket_candidates(explicit: Path | None, journal: Path) -> list[Path]:
+    """Return where the daemon with this journal listens, best first; the daemon takes the first that it can bind.
+
+    The configured path alone if there is one. Else `/run/campus-agent` for the installed service, a file beside
+    the journal for any other, and a directory of the user's own under /tmp where neither can be written."""
+    if explicit:
+        return [explicit]
+    best = RUNTIME_DIRECTORY / "control.sock" if journal.parent == STATE_DIRECTORY else journal.with_suffix(".sock")
+    name = hashlib.sha256(bytes(journal.absolute())).hexdigest()[:16]
+    spare = Path(tempfile.gettempdir()) / f"campus-agent-{os.getuid()}" / f"{name}.sock"
+    return [path for path in (best, spare) if len(bytes(path.absolute())) <= SOCKET_PATH_LIMIT]
+
+
+def parse_request(line: bytes) -> Request:
+    """Read one request line; raise BadRequest and nothing else."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is a ValueError
+        raise BadRequest(say("control.bad-request", got=repr(line[:SHOWN]))) from None
+    if isinstance(value, dict):
+        method, params = value.get("method"), value.get("params", {})
+        if isinstance(method, str) and isinstance(params, dict):
+            return Request(method, params)
+    raise BadRequest(say("control.bad-request", got=repr(line[:SHOWN])))
+
+
+def text_json(text: Text) -> dict[str, JsonValue]:
+    """A text in every language, for people on the other side."""
+    return {"key": text.key, "zh-CN": text.render("zh-CN"), "en": text.render("en")}
+
+
+def dump_line(value: Mapping[str, JsonValue]) -> bytes:
+    """Write one line."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

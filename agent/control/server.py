@@ -1,0 +1,157 @@
+"""The core's end of the control socket."""
+
+import asyncio
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from agent.control.protocol import LINE_LIMIT, BadRequest, Peer, Request, dump_line, parse_request, text_json
+from agent.model import JsonValue
+from agent.texts import Spoken, say
+
+log = logging.getLogger(__name__)
+
+Params = Mapping[str, JsonValue]
+Call = Callable[[Params, Peer], Awaitable[JsonValue]]
+Stream = Callable[[Params, Peer], AsyncIterator[JsonValue]]
+
+CLIENT_LIMIT: Final = 16
+"""Connections at once: technicians and one console; more is a loop somewhere."""
+SOCKET_MODE: Final = 0o660
+"""The service's user and group; a technician is in the group or uses sudo."""
+SEND_TIMEOUT_S: Final = 10.0
+"""A reader that takes nothing for so long is hung (stopped with Ctrl-Z), and is cut off."""
+BACKLOG: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """What the socket offers: calls with one answer, and streams of items."""
+
+    calls: Mapping[str, Call] = field(default_factory=dict)
+    streams: Mapping[str, Stream] = field(default_factory=dict)
+
+
+class ControlServer:
+    """Serves `methods` on the first of `candidates` that can be bound."""
+
+    def __init__(self, candidates: list[Path], methods: Methods) -> None:
+        self._candidates = candidates
+        self._methods = methods
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.Task[None]] = set()
+        self.path: Path | None = None
+
+    async def start(self) -> None:
+        """Bind. Raises OSError of the last candidate when none can be bound."""
+        failure: OSError = FileNotFoundError("no control socket path is short enough")
+        for path in self._candidates:
+            try:
+                listener = bind(path)
+            except OSError as error:
+                failure = error
+                continue
+            self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LINE_LIMIT)
+            self.path = path
+            return
+        raise failure
+
+    async def close(self) -> None:
+        """Stop listening, end what is open, and remove the socket."""
+        if self._server:
+            self._server.close()
+        for task in tuple(self._clients):
+            task.cancel()
+        await asyncio.gather(*self._clients, return_exceptions=True)
+        if self.path:
+            self.path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._clients.add(task)
+        try:
+            if len(self._clients) > CLIENT_LIMIT:
+                await send(writer, {"ok": False, "error": text_json(say("control.too-many", limit=CLIENT_LIMIT))})
+                return
+            peer = peer_of(writer)
+            while line := await reader.readline():
+                await self._answer(line, peer, writer)
+        except (OSError, ValueError, TimeoutError) as error:  # ValueError: a line over the limit
+            log.debug("control connection ended: %s", error)
+        except asyncio.CancelledError:
+            pass  # the server closes; a cancelled handler task would be reported as an error by asyncio
+        finally:
+            self._clients.discard(task)
+            writer.close()
+
+    async def _answer(self, line: bytes, peer: Peer, writer: asyncio.StreamWriter) -> None:
+        method = "?"
+        try:
+            request = parse_request(line)
+            method = request.method
+            result = await self._perform(request, peer, writer)
+        except BadRequest as error:
+            await send(writer, {"ok": False, "error": text_json(error.text)})
+        except Spoken as error:
+            await send(writer, {"ok": False, "error": text_json(error.text)})
+        except (KeyError, TypeError, ValueError) as error:
+            problem = say("control.bad-params", method=method, problem=f"{type(error).__name__}: {error}")
+            log.debug("control request failed", exc_info=True)
+            await send(writer, {"ok": False, "error": text_json(problem)})
+        else:
+            await send(writer, {"ok": True, "result": result})
+
+    async def _perform(self, request: Request, peer: Peer, writer: asyncio.StreamWriter) -> JsonValue:
+        if call := self._methods.calls.get(request.method):
+            return await call(request.params, peer)
+        if stream := self._methods.streams.get(request.method):
+            async for item in stream(request.params, peer):
+                await send(writer, {"item": item})
+            return None
+        raise BadRequest(say("control.unknown-method", method=request.method))
+
+
+async def send(writer: asyncio.StreamWriter, value: Mapping[str, JsonValue]) -> None:
+    """Send one line; raise TimeoutError when the other side does not read."""
+    writer.write(dump_line(value))
+    async with asyncio.timeout(SEND_TIMEOUT_S):
+        await writer.drain()
+
+
+def bind(path: Path) -> socket.socket:
+    """Bind a socket at `path`, in place of a dead daemon's. The journal's lock keeps a living one's out."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    if path.parent.stat().st_uid not in {0, os.getuid()}:
+        raise PermissionError(f"{path.parent} belongs to another user")  # a trap laid in /tmp
+    with suppress(FileNotFoundError):
+        path.unlink()
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(str(path))
+        path.chmod(SOCKET_MODE)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def peer_of(writer: asyncio.StreamWriter) -> Peer:
+    """Ask the kernel who is on the other end."""
+    sock: socket.socket = writer.get_extra_info("socket")
+    pid, uid, _ = struct.unpack("3i", sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return Peer(pid, uid)
+
+
+def as_json(value: object) -> JsonValue:
+    """Make plain JSON of dataclasses' dictionaries, enums and times, as `json` would write them."""
+    plain: JsonValue = json.loads(json.dumps(value, default=str))
+    return plain

@@ -1,0 +1,36 @@
+"""How long to wait before the next try."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.clock import NS_PER_S
+
+FIRST_CEILING_S: Final = 1.0
+"""The first wait lies between nothing and this: most failures are one lost reply."""
+SHORTEST_S: Final = 0.1
+"""Full jitter may draw nothing at all; a tenth of a second keeps a failing device from spinning."""
+HEALTHY_S: Final = 120.0
+"""After so long without a failure the next one is a first one again."""
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Exponential, with full jitter (uniform from nothing to the ceiling), up to `cap_s`."""
+
+    cap_s: float
+    random: random.Random = field(default_factory=random.Random)
+    _failures: int = 0
+    _started_ns: int = 0
+
+    def started(self, boottime_ns: int) -> None:
+        """A try begins."""
+        self._started_ns = boottime_ns
+
+    def failed(self, boottime_ns: int) -> float:
+        """The try has failed; return the seconds to wait."""
+        if boottime_ns - self._started_ns >= HEALTHY_S * NS_PER_S:
+            self._failures = 0
+        ceiling_s = min(self.cap_s, FIRST_CEILING_S * 2 ** min(self._failures, 30))
+        self._failures += 1
+        return max(SHORTEST_S, self.random.uniform(0, ceiling_s))
