@@ -1,0 +1,95 @@
+"""What a point can be, and what can be wrong: one table that gives class, latch, priority and default texts.
+
+`KINDS` holds what configuration may write as `kind = "..."`; `FAULTS` holds the names of faults, of which the
+agent raises most by itself. A few are in both: a tamper contact may be a point of its own, or a state that a
+supervised input tells. Nothing here but the vocabulary: what an alarm does is the business of `agent.alarms`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+from agent.model import Lane
+from agent.texts import Text, say
+
+KindClass = Literal["alarm", "fault", "status"]
+"""alarm: raised, acknowledged, escalated, reset. fault: raised and cleared. status: told, and nothing follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row. `priority` counts from 1 (a person in danger) to 5 (good to know)."""
+
+    name: str
+    class_: KindClass
+    priority: int
+    latch: bool = False
+    """Stays active after its release until somebody resets it."""
+    can_disarm: bool = False
+    """May be switched off for a time. Never where a life may depend on it."""
+    silent: bool = False
+    """Shows nothing on site: no lamp, no siren, no banner."""
+    events: tuple[str, str] | None = None
+    """The types of the two events of a status kind, at its start and at its end."""
+
+    @property
+    def lane(self) -> Lane:
+        """The lane that its events travel in."""
+        return _LANES[self.class_]
+
+    @property
+    def text(self) -> Text:
+        """Its name for people: `kind.text.render("zh-CN")`."""
+        return say(f"kinds.{self.name}")
+
+
+_LANES: Final[Mapping[KindClass, Lane]] = {"alarm": Lane.ALARM, "fault": Lane.FAULT, "status": Lane.EVENT}
+
+
+def _table(*kinds: Kind) -> Mapping[str, Kind]:
+    return MappingProxyType({kind.name: kind for kind in kinds})
+
+
+# Buttons, beams and detectors are tripped for a second and must be looked at by a person, so they latch. A wet
+# floor or a hot room ends when it ends. GB 50394 5.2 (secondary source): a panic input is never disarmed, latches,
+# and is reset by hand only. A fire or gas input is armed round the clock as well.
+KINDS: Final = _table(
+    Kind("panic", "alarm", 1, latch=True),
+    Kind("duress", "alarm", 1, latch=True, silent=True),
+    Kind("fire", "alarm", 1, latch=True),
+    Kind("gas", "alarm", 1, latch=True),
+    Kind("medical", "alarm", 1, latch=True),
+    Kind("smoke", "alarm", 2, latch=True),
+    Kind("perimeter", "alarm", 2, latch=True, can_disarm=True),
+    Kind("intrusion", "alarm", 2, latch=True, can_disarm=True),
+    Kind("water-leak", "alarm", 3),
+    Kind("temperature", "alarm", 3),
+    Kind("fan-stopped", "fault", 3),
+    Kind("tamper", "fault", 2),
+    Kind("mains-lost", "fault", 3),
+    Kind("battery-low", "fault", 4),
+    # A bare door contact cannot tell a forced door from an opened one, so it reports and does not alarm.
+    Kind("door", "status", 5, can_disarm=True, events=("campus.access.opened", "campus.access.closed")),
+    Kind("input", "status", 5, can_disarm=True, events=("campus.input.on", "campus.input.off")),
+)
+"""Every kind that a point may have, by name."""
+
+FAULTS: Final = _table(
+    *(kind for kind in KINDS.values() if kind.class_ == "fault"),
+    Kind("offline", "fault", 2),
+    Kind("line-open", "fault", 2),
+    Kind("line-short", "fault", 2),
+    Kind("stuck", "fault", 3),
+    Kind("output", "fault", 3),
+    Kind("driver", "fault", 2),
+    Kind("bus", "fault", 2),
+    Kind("storage", "fault", 1),
+    Kind("delivery", "fault", 1),
+    Kind("broker", "fault", 2),
+    Kind("refused", "fault", 2),
+    Kind("receipts", "fault", 2),
+    Kind("clock", "fault", 3),
+    Kind("configuration", "fault", 3),
+)
+"""Every name of a fault. Those that are no kind are raised by the agent itself."""
