@@ -15,14 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agent.clock import NS_PER_S, Clock
 from agent.texts import Spoken, Text, say
+from agent.units import BadSetting, Duration, Size
 
 __all__ = [
     "NS_PER_S",
     "BadFrame",
+    "BadSetting",
     "BusDriver",
     "Clock",
     "DeviceError",
     "Driver",
+    "Duration",
     "Exchange",
     "Field",
     "Input",
@@ -31,6 +34,7 @@ __all__ = [
     "Sample",
     "SampleStatus",
     "Seat",
+    "Size",
     "Text",
     "say",
 ]
@@ -144,9 +148,10 @@ class Link(Protocol):
 
 
 class Driver(BaseModel):
-    """A protocol. Subclasses name their source in the docstring, and describe every field."""
+    """A protocol. Subclasses name their source in the docstring, and describe every field. A field with a unit has
+    the unit in its name and TOML's key as its alias; Python code may use either."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
     name: ClassVar[str]
     """As configuration writes it: `driver = "modbus-io"` is class `ModbusIo` in `drivers/modbus_io.py`."""
