@@ -1,0 +1,1 @@
+"""The core process: supervisor, wiring, systemd notify, reload, shutdown order."""

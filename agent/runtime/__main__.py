@@ -1,0 +1,59 @@
+"""`python -m agent.runtime`: the core process. The command line's `run` becomes this one, without its own imports."""
+
+import argparse
+import asyncio
+import gc
+import logging
+import sys
+from pathlib import Path
+from typing import Final
+
+from agent.clock import SystemClock
+from agent.config.load import ConfigErrors, load
+from agent.journal import JournalError, JournalLocked
+from agent.runtime.core import RESTART_EXIT, Core, Restart
+from agent.runtime.logs import set_up
+from agent.texts import pick_language, say
+
+log = logging.getLogger("agent.runtime")
+
+DEFAULT_CONFIG: Final = Path("/etc/campus-agent/agent.toml")
+
+
+def main(argv: list[str]) -> int:
+    """Run the daemon; return its exit code: 0 stopped, 1 failed, 2 wrong configuration, 75 to be started again."""
+    parser = argparse.ArgumentParser(prog="campus-agent run")
+    parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
+    parser.add_argument("--lang")
+    parser.add_argument("--log-format", choices=("text", "json"), default="text")
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    options = parser.parse_args(argv)
+    try:
+        config = load(options.config)
+    except ConfigErrors as error:
+        language = pick_language(options.lang)
+        print(
+            error.text.render(language), *(p.text.render(language) for p in error.problems), sep="\n", file=sys.stderr
+        )
+        return 2
+    language = pick_language(options.lang, config.site.language)
+    set_up(language, format_=options.log_format, level=logging.getLevelName(options.log_level.upper()))
+    for warning in config.warnings:
+        log.warning(warning.text)
+    clock = SystemClock(config.site.timezone)
+    gc.freeze()  # what is loaded now stays: the collector need not walk it at every alarm
+    try:
+        asyncio.run(Core(config, options.config, clock, language).run())
+    except* Restart:
+        return RESTART_EXIT
+    except* JournalLocked as group:
+        log.critical(say("runtime.already-running", error=str(group.exceptions[0])))
+        return 1
+    except* JournalError as group:
+        log.critical(say("runtime.fatal", error=str(group.exceptions[0])))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

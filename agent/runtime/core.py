@@ -1,0 +1,288 @@
+"""The core process: builds the rooms, wires them together, runs them, and stops them in order."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from agent import __version__
+from agent.alarms.engine import Alarms
+from agent.bus import Bus
+from agent.clock import NS_PER_S, Clock
+from agent.config.models import Config
+from agent.control import ControlServer, socket_candidates
+from agent.journal import Journal, Trouble
+from agent.model import JsonValue, Lane, new_event
+from agent.runtime.clockwatch import ClockWatch
+from agent.runtime.desk import AlarmDesk
+from agent.runtime.field import Field
+from agent.runtime.methods import ControlMethods
+from agent.runtime.notify import Notifier
+from agent.runtime.reload import Reloader
+from agent.runtime.status import Parts, dump, inventory, retained, state_payload
+from agent.runtime.verbs import Verbs
+from agent.texts import Language, Text, say
+from agent.uplink import CommandDesk, Uplink
+
+log = logging.getLogger(__name__)
+
+MAINTAIN_EVERY_S: Final = 60.0
+"""Retention, quotas and the time floor; none of them is urgent."""
+STATUS_EVERY_S: Final = 10.0
+"""How often `systemctl status` gets a new line."""
+DRAIN_S: Final = 5.0
+"""What a stop gives the alarm lane to empty; systemd kills after TimeoutStopSec (15 s in our unit)."""
+DESK_STALL_S: Final = 20.0
+"""The desk turns every 5 s at least; four turns missed means that it hangs."""
+RESTART_EXIT: Final = 75
+"""EX_TEMPFAIL (sysexits.h): ended to be started again."""
+
+
+class Restart(Exception):
+    """The core ends itself so that systemd starts it with a better store."""
+
+
+class Core:
+    """One run of the daemon."""
+
+    def __init__(self, config: Config, config_path: Path, clock: Clock, language: Language) -> None:
+        self._config = config
+        self._config_path = config_path
+        self._clock = clock
+        self._language = language
+        self._notifier = Notifier()
+        self._stop = asyncio.Event()
+        self._started_ns = clock.boottime_ns()
+        self._told_states: dict[str, bytes] = {}
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT. Raises JournalLocked, JournalError, Restart."""
+        self._catch_signals()
+        journal = await Journal.open(self._config.journal, self._config.site.site, self._clock)
+        try:
+            await self._run_with(journal)
+        finally:
+            await journal.close()
+
+    async def _run_with(self, journal: Journal) -> None:
+        config = self._config
+        engine = Alarms(
+            config.devices,
+            ack_timeout_s=config.uplink.ack_timeout_s,
+            lamp_means=config.uplink.lamp_means,
+            language=config.site.language,
+        )
+        desk = AlarmDesk(engine, journal, self._clock)
+        for problem in engine.restore(journal.saved, self._clock.moment()):
+            log.warning(problem)
+        async with asyncio.TaskGroup() as group:
+            field = Field(group, desk, self._clock)
+            verbs = Verbs(desk, journal, self._clock, field.links, self._health)
+            commands = CommandDesk(journal, self._clock, config.uplink, verbs.handlers(), config.site.language)
+            uplink = self._make_uplink(journal, commands)
+            self._parts = Parts(
+                config,
+                self._clock,
+                journal,
+                engine,
+                uplink,
+                field.buses,
+                field.links,
+                self._clock.wall(),
+                self._started_ns,
+            )
+            self._desk, self._field = desk, field
+            self._wire(journal, uplink)
+            reloader = Reloader(self._config_path, self._parts, desk, field)
+            server = await self._serve_control(ControlMethods(self._parts, desk, commands, reloader.reload))
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
+            await self._begin(journal)
+            await field.apply(config)
+            tasks = [
+                group.create_task(work, name=name)
+                for name, work in {
+                    "desk": desk.run(),
+                    "uplink": uplink.run(),
+                    "clock": ClockWatch(self._clock, journal, desk).run(),
+                    "maintain": self._maintain(journal),
+                    "reload": reloader.run(),
+                    "watchdog": self._watchdog(journal, uplink, field),
+                    "status": self._tell_status(),
+                }.items()
+            ]
+            self._ready()
+            await self._stop.wait()
+            await self._shut_down(server, tasks)
+
+    def _make_uplink(self, journal: Journal, commands: CommandDesk) -> Uplink:
+        return Uplink(
+            self._config.uplink,
+            self._config.site.site,
+            self._clock,
+            journal,
+            commands,
+            states=lambda: retained(self._parts),
+            version=__version__,
+            started=self._clock.wall(),
+            language=self._config.site.language,
+        )
+
+    def _wire(self, journal: Journal, uplink: Uplink) -> None:
+        desk, field = self._desk, self._field
+        desk.delivery = uplink.delivery
+        desk.on_outputs = field.outputs
+        desk.on_states = self._publish_states
+        field.on_identity = self._publish_inventory
+        uplink.on_change(desk.poke)
+        loop = asyncio.get_running_loop()
+        pending: set[asyncio.Task[None]] = set()
+
+        def fault(name: str, text: Text | None) -> None:
+            task = loop.create_task(desk.fault(name, text))
+            pending.add(task)
+            task.add_done_callback(pending.discard)
+
+        uplink.on_fault(fault)
+
+        def trouble(told: Trouble) -> None:
+            log.log(logging.ERROR if told.raised else logging.INFO, told.text)
+            fault("storage", told.text if told.raised else None)
+
+        journal.on_trouble(trouble)
+
+    async def _serve_control(self, methods: ControlMethods) -> ControlServer:
+        config = self._config
+        server = ControlServer(socket_candidates(config.control.socket, config.journal.path), methods.methods())
+        try:
+            await server.start()
+        except OSError as error:
+            log.error(say("runtime.control-failed", error=str(error)))
+        return server
+
+    async def _begin(self, journal: Journal) -> None:
+        """Say in the chain that the agent has started, and what it found of its store."""
+        data: dict[str, JsonValue] = {"version": __version__, "store": journal.store}
+        if journal.kept_aside:
+            data["kept_aside"] = str(journal.kept_aside)
+        await journal.append(new_event("campus.agent.started", Lane.EVENT, self._clock.moment(), **data))
+        text: Text | None = None
+        reason = journal.trouble or ""
+        if journal.store == "memory":
+            text = say("runtime.storage-memory", reason=reason)
+        elif journal.store == "fresh":
+            text = say("runtime.storage-fresh", kept=str(journal.kept_aside), reason=reason)
+        if text:
+            log.error(text)
+        await self._desk.fault("storage", text)
+
+    def _publish_states(self) -> None:
+        for view in self._parts.engine.views():
+            self._publish(f"state/{view.device}/{view.point}", state_payload(view))
+        self._publish_inventory()
+
+    def _publish_inventory(self) -> None:
+        for device in self._parts.config.devices:
+            if device.id in self._field.links:
+                self._publish(f"inventory/{device.id}", inventory(device, self._parts))
+
+    def _publish(self, topic: str, payload: Mapping[str, JsonValue]) -> None:
+        raw = dump(payload)
+        if self._told_states.get(topic) != raw:
+            self._told_states[topic] = raw
+            self._parts.uplink.publish_retained(topic, raw)
+
+    def _ready(self) -> None:
+        seconds = round((self._clock.boottime_ns() - self._started_ns) / NS_PER_S, 2)
+        config = self._parts.config
+        log.info(
+            say(
+                "runtime.started",
+                version=__version__,
+                devices=len(config.devices),
+                points=sum(len(device.points) for device in config.devices),
+                store=self._parts.journal.store,
+                seconds=seconds,
+            )
+        )
+        self._notifier.send(READY="1", STATUS=self._status_line())
+
+    async def _maintain(self, journal: Journal) -> None:
+        while True:
+            await self._clock.sleep(MAINTAIN_EVERY_S)
+            await journal.maintain()
+            if journal.store == "memory" and not any(journal.due_counts().values()) and journal.disk_is_back():
+                log.warning(say("runtime.storage-back"))
+                raise Restart
+
+    async def _tell_status(self) -> None:
+        while True:
+            await self._clock.sleep(STATUS_EVERY_S)
+            self._notifier.send(STATUS=self._status_line())
+
+    def _status_line(self) -> str:
+        state = self._parts.uplink.status()
+        uplink = say("runtime.uplink-up", broker=state.broker) if state.connected else say("runtime.uplink-down")
+        return say(
+            "runtime.ready",
+            online=sum(link.online for link in self._field.links.values()),
+            devices=len(self._field.links),
+            uplink=uplink,
+            due=sum(self._parts.journal.due_counts().values()),
+        ).render(self._language)
+
+    async def _watchdog(self, journal: Journal, uplink: Uplink, field: Field) -> None:
+        """Feed the watchdog as long as poll, commit and acknowledgement make progress."""
+        interval_s = self._notifier.watchdog_interval_s
+        if interval_s is None:
+            return
+        while True:
+            if stuck := self._stuck(journal, uplink, field):
+                log.critical(say("runtime.watchdog", what=stuck))
+            else:
+                self._notifier.send(WATCHDOG="1")
+            await self._clock.sleep(interval_s)
+
+    def _stuck(self, journal: Journal, uplink: Uplink, field: Field) -> Text | str | None:
+        if self._clock.boottime_ns() - self._desk.last_turn_ns > DESK_STALL_S * NS_PER_S:
+            return "alarms"
+        return journal.progress() or uplink.progress() or field.stalled()
+
+    def _health(self) -> Mapping[str, str]:
+        """One word per part, for the self-test."""
+        journal, uplink = self._parts.journal, self._parts.uplink
+        checks = {
+            "journal": "ok" if journal.store == "file" else journal.store,
+            "uplink": "ok" if uplink.status().connected else "offline",
+            "clock": "ok" if self._clock.quality() == "synced" else "unsynced",
+        }
+        for name, link in self._field.links.items():
+            checks[f"device {name}"] = "ok" if link.online else "offline"
+        return checks
+
+    async def _shut_down(self, server: ControlServer, tasks: list[asyncio.Task[None]]) -> None:
+        """Devices first, then the alarm lane, then the word that we are offline; the journal is closed last."""
+        self._notifier.send(STOPPING="1")
+        await server.close()
+        await self._field.stop()
+        await self._parts.uplink.close(DRAIN_S)
+        for task in tasks:
+            task.cancel()
+        log.info(say("runtime.stopped"))
+
+    def _catch_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._signal, number)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._stop.is_set():
+            log.warning(say("runtime.stopped-at-once"))
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+        log.info(say("runtime.stopping", signal=number.name))
+        self._stop.set()
+
+
+__all__ = ["RESTART_EXIT", "Bus", "Core", "Restart"]

@@ -1,0 +1,108 @@
+"""The desk where alarms meet the journal: every outcome is durable before any lamp, panel or console shows it.
+
+The engine decides at once and in order; the journal commits in the same order; only then are lamps and states
+brought up to date. One task turns the engine's timers and the lamps' blinking.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, Protocol
+
+from agent.alarms.engine import Alarms, Outcome
+from agent.alarms.lamp import Delivery
+from agent.clock import NS_PER_S, Clock
+from agent.driver import Sample
+from agent.journal import Journal
+from agent.model import JsonValue, Moment, Stored
+from agent.texts import Text
+
+LONGEST_NAP_S: Final = 5.0
+"""The desk looks up at least so often, which is what the watchdog counts on."""
+SHORTEST_NAP_S: Final = 0.005
+"""Timers closer together than this are served together; a lamp need not be more exact."""
+
+
+class OutputSink(Protocol):
+    """Where wanted outputs go: one call with all of them, whenever one may have changed."""
+
+    def __call__(self, values: Mapping[tuple[str, int], bool], /) -> None: ...
+
+
+class AlarmDesk:
+    """Carries out what the engine decides."""
+
+    def __init__(self, engine: Alarms, journal: Journal, clock: Clock) -> None:
+        self.engine = engine
+        self._journal = journal
+        self._clock = clock
+        self._poke = asyncio.Event()
+        self.delivery: Callable[[int], Delivery] = lambda _seq: "due"
+        self.on_outputs: OutputSink = lambda _values: None
+        self.on_states: Callable[[], None] = lambda: None
+        self.last_turn_ns = clock.boottime_ns()
+
+    def moment(self) -> Moment:
+        """Both clocks now."""
+        return self._clock.moment()
+
+    def poke(self) -> None:
+        """Something changed that lamps or timers depend on."""
+        self._poke.set()
+
+    async def take(self, outcome: Outcome) -> tuple[Stored, ...]:
+        """Make an outcome durable, then show it. Raises JournalError."""
+        stored: tuple[Stored, ...] = ()
+        if outcome.events or outcome.save:
+            stored = await self._journal.append(*outcome.events, save=outcome.save)
+            self.engine.stored(stored)
+            self.on_states()
+        self.poke()
+        return stored
+
+    async def samples(self, device: str, samples: Sequence[Sample]) -> None:
+        """A device has looked at its inputs; returns when what follows is durable."""
+        await self.take(self.engine.samples(device, samples, self._clock.moment()))
+
+    async def fault(self, name: str, text: Text | None, *, device: str | None = None, point: str | None = None) -> None:
+        """Raise a fault with its text, or clear it (None). Telling the same again does nothing."""
+        moment = self._clock.moment()
+        if text:
+            await self.take(self.engine.raise_fault(device, point, name, text, moment))
+        else:
+            await self.take(self.engine.clear_fault(device, point, name, moment))
+
+    async def ack(self, selector: Mapping[str, JsonValue], actor: str | None) -> Outcome:
+        """Acknowledge. Raises Refusal."""
+        outcome = self.engine.ack(selector, actor, self._clock.moment())
+        await self.take(outcome)
+        return outcome
+
+    async def reset(self, selector: Mapping[str, JsonValue], actor: str | None) -> Outcome:
+        """Reset. Raises Refusal."""
+        outcome = self.engine.reset(selector, actor, self._clock.moment())
+        await self.take(outcome)
+        return outcome
+
+    async def run(self) -> None:
+        """Turn timers and lamps until cancelled. Raises JournalError."""
+        while True:
+            self._poke.clear()
+            self.last_turn_ns = self._clock.boottime_ns()
+            due_ns = self.engine.next_due_ns()
+            if due_ns is not None and due_ns <= self.last_turn_ns:
+                await self.take(self.engine.tick(self._clock.moment()))
+            now_ns = self._clock.boottime_ns()
+            plan = self.engine.outputs(now_ns, self.delivery)
+            self.on_outputs(plan.values)
+            await self._nap(now_ns, self.engine.next_due_ns(), plan.next_change_ns)
+
+    async def _nap(self, now_ns: int, *times_ns: int | None) -> None:
+        next_ns = min((t for t in times_ns if t is not None), default=now_ns + round(LONGEST_NAP_S * NS_PER_S))
+        nap_s = min(LONGEST_NAP_S, max(SHORTEST_NAP_S, (next_ns - now_ns) / NS_PER_S))
+        sleeper = asyncio.ensure_future(self._clock.sleep(nap_s))
+        poked = asyncio.ensure_future(self._poke.wait())
+        try:
+            await asyncio.wait((sleeper, poked), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeper.cancel()
+            poked.cancel()

@@ -1,0 +1,197 @@
+"""Devices restart; the core does not notice. One supervised task per device, and the link that it speaks through."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from agent.bus import Bus
+from agent.clock import NS_PER_S, Clock
+from agent.config.models import DeviceSettings
+from agent.driver import BadFrame, DeviceError, Sample, Seat
+from agent.journal import JournalError
+from agent.kinds import KINDS
+from agent.runtime.backoff import Backoff
+from agent.runtime.desk import AlarmDesk
+from agent.runtime.logs import Loudness
+from agent.texts import Spoken, Text, say
+
+log = logging.getLogger(__name__)
+
+HEARD_EVERY_NS: Final = NS_PER_S
+"""The engine hears of a living device once a second; polls come at 20 Hz, and `offline_after` is longer."""
+LOWEST_RANK: Final = 1_000
+"""Rank of a unit without points: after every unit that has some."""
+NOISE_LIMIT: Final = 10
+"""So many unreadable frames within the window are a wiring fault rather than a spark."""
+NOISE_WINDOW_NS: Final = 60 * NS_PER_S
+CONFIRM_TIMEOUT_S: Final = 5.0
+"""How long an output command waits for the device's word; 32 units at 9600 baud come round in one second."""
+
+
+class DeviceLink:
+    """One device's way into the agent (agent.driver.Link)."""
+
+    def __init__(self, device: DeviceSettings, desk: AlarmDesk, clock: Clock, seat: Seat | None) -> None:
+        self.device = device
+        self._desk = desk
+        self._clock = clock
+        self._seat = seat
+        self._desired: dict[int, bool] = {}
+        self._confirmed: dict[int, bool] = {}
+        self._waiting: list[tuple[int, bool, asyncio.Future[None]]] = []
+        self._told_ns = 0
+        self._heard_ns = 0
+        self.rejected = 0
+        self._noise_since_ns = 0
+        self._noise_count = 0
+        self._loudness = Loudness()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.identity: dict[str, str] = {}
+        self.on_identity: Callable[[], None] = lambda: None
+        self.online = False
+        self.error: Text | None = None
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def seat(self) -> Seat | None:
+        return self._seat
+
+    @property
+    def desired(self) -> Mapping[int, bool]:
+        return self._desired
+
+    @property
+    def heard_ns(self) -> int:
+        """Boot clock when the device was last heard; 0 if never."""
+        return self._heard_ns
+
+    def want(self, values: Mapping[int, bool]) -> None:
+        """Set the outputs that the agent wants now."""
+        if values != self._desired:
+            self._desired = dict(values)
+
+    async def confirmed(self, output: int, value: bool) -> bool:
+        """Wait until the device has confirmed an output; False when it does not in time."""
+        if self._confirmed.get(output) is value:
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry = (output, value, future)
+        self._waiting.append(entry)
+        try:
+            async with asyncio.timeout(CONFIRM_TIMEOUT_S):
+                await future
+        except TimeoutError:
+            return False
+        finally:
+            self._waiting.remove(entry)
+        return True
+
+    def wrote(self, output: int, value: bool) -> None:
+        self._confirmed[output] = value
+        for wanted, wanted_value, future in self._waiting:
+            if (wanted, wanted_value) == (output, value) and not future.done():
+                future.set_result(None)
+
+    async def emit(self, *samples: Sample) -> None:
+        self.alive()
+        await self._desk.samples(self.device.id, samples)
+
+    def alive(self) -> None:
+        now_ns = self._clock.boottime_ns()
+        self._heard_ns = now_ns
+        if now_ns - self._told_ns < HEARD_EVERY_NS and self.online:
+            return
+        self._told_ns = now_ns
+        self.online = True
+        self.error = None
+        self._background(self._tell_heard())
+
+    def reject(self, raw: bytes, error: BadFrame) -> None:
+        self.rejected += 1
+        level = self._loudness.level("reject", error.expected)
+        log.log(level, say("runtime.rejected", device=self.device.id, error=error.text))
+        now_ns = self._clock.boottime_ns()
+        if now_ns - self._noise_since_ns > NOISE_WINDOW_NS:
+            self._noise_since_ns, self._noise_count = now_ns, 0
+        self._noise_count += 1
+        if self._noise_count == NOISE_LIMIT:
+            text = say("runtime.noise", device=self.device.id, count=NOISE_LIMIT, error=error.text)
+            self._background(self._desk.fault("bus", text, device=self.device.id))
+
+    def identify(self, **facts: str) -> None:
+        if not facts.items() <= self.identity.items():
+            self.identity.update(facts)
+            self.on_identity()
+
+    def forget(self) -> None:
+        """The driver has stopped: what was written before is no longer certain."""
+        self._confirmed.clear()
+        self.online = False
+
+    async def _tell_heard(self) -> None:
+        await self._desk.take(self._desk.engine.heard(self.device.id, self._clock.moment()))
+        if self._noise_count and self._clock.boottime_ns() - self._noise_since_ns > NOISE_WINDOW_NS:
+            self._noise_count = 0
+            self._loudness.over("reject")
+            await self._desk.fault("bus", None, device=self.device.id)
+
+    def _background(self, work: object) -> None:
+        assert asyncio.iscoroutine(work)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def rank_of(device: DeviceSettings) -> int:
+    """Where a unit comes in a round of its bus: by the most urgent of its points."""
+    return min((KINDS[point.kind].priority for point in device.points), default=LOWEST_RANK)
+
+
+async def supervise(device: DeviceSettings, link: DeviceLink, bus: Bus | None, desk: AlarmDesk, clock: Clock) -> None:
+    """Run one device's driver, again and again, until cancelled. Raises JournalError."""
+    backoff = Backoff(device.settings.retry_cap_s)
+    loudness = Loudness()
+    while True:
+        backoff.started(clock.boottime_ns())
+        error = await run_once(device, link)
+        link.forget()
+        link.error = error
+        log.log(loudness.level(device.id, error.key), say("runtime.device-failed", device=device.id, error=error))
+        desk.engine.failed(device.id, error, clock.moment())
+        wait_s = backoff.failed(clock.boottime_ns())
+        log.debug("%s: next try in %.1f s", device.id, wait_s)
+        await wait_or_reopened(clock, wait_s, bus)
+
+
+async def run_once(device: DeviceSettings, link: DeviceLink) -> Text:
+    """Run the driver until it fails; return why."""
+    try:
+        await device.settings.run(link)
+    except JournalError:
+        raise
+    except Spoken as error:
+        return error.text
+    except Exception as error:  # a driver's bug must not end the other devices (DESIGN 2.2)
+        log.exception(say("runtime.driver-bug", device=device.id, error=f"{type(error).__name__}: {error}"))
+        return say("runtime.driver-bug", device=device.id, error=f"{type(error).__name__}: {error}")
+    return say("runtime.driver-ended", device=device.id)
+
+
+async def wait_or_reopened(clock: Clock, wait_s: float, bus: Bus | None) -> None:
+    """Wait, but not past the moment when a lost port comes back."""
+    if bus is None or bus.stats().open:
+        await clock.sleep(wait_s)
+        return
+    tasks = (asyncio.ensure_future(clock.sleep(wait_s)), asyncio.ensure_future(bus.wait_opened()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+__all__ = ["DeviceError", "DeviceLink", "rank_of", "supervise"]
