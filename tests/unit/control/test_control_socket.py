@@ -1,0 +1,149 @@
+"""The control socket on a real Unix socket: calls, streams, refusals, and peers that misbehave."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.control import ControlClient, ControlError, ControlServer, DaemonDown, Methods, Peer
+from agent.control.protocol import SOCKET_PATH_LIMIT, BadRequest, parse_request, socket_candidates
+from agent.control.server import CLIENT_LIMIT, Params
+from agent.model import JsonValue
+from agent.texts import Spoken, say
+
+
+async def echo(params: Params, peer: Peer) -> JsonValue:
+    return {"params": dict(params), "actor": peer.actor}
+
+
+async def refuse(_params: Params, _peer: Peer) -> JsonValue:
+    raise Spoken(say("control.unknown-method", method="门"))
+
+
+async def needs_number(params: Params, _peer: Peer) -> JsonValue:
+    return int(str(params["n"]))
+
+
+async def count(params: Params, _peer: Peer) -> AsyncIterator[JsonValue]:
+    for number in range(int(str(params["n"]))):
+        yield number
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[ControlServer]:
+    methods = Methods({"echo": echo, "refuse": refuse, "needs-number": needs_number}, {"count": count})
+    server = ControlServer([tmp_path / "c.sock"], methods)
+    await server.start()
+    yield server
+    await server.close()
+    assert not (tmp_path / "c.sock").exists()
+
+
+def client(server: ControlServer) -> ControlClient:
+    assert server.path
+    return ControlClient([server.path])
+
+
+async def test_one_connection_carries_calls_and_streams_one_after_another(server: ControlServer) -> None:
+    async with client(server) as c:
+        answer = await c.call("echo", name="校门")
+        assert isinstance(answer, dict)
+        assert answer["params"] == {"name": "校门"}
+        assert str(answer["actor"]).startswith("local:")
+        assert [item async for item in c.stream("count", n=3)] == [0, 1, 2]
+        assert await c.call("needs-number", n=7) == 7
+
+
+async def test_a_refusal_keeps_its_text_in_both_languages(server: ControlServer) -> None:
+    async with client(server) as c:
+        with pytest.raises(ControlError) as caught:
+            await c.call("refuse")
+        assert caught.value.text.render("zh-CN") == "控制接口没有方法 门"
+        assert caught.value.text.render("en") == "the control socket has no method 门"
+
+
+async def test_wrong_parameters_and_unknown_methods_are_refused_and_the_connection_goes_on(
+    server: ControlServer,
+) -> None:
+    async with client(server) as c:
+        for method, params in (("needs-number", {}), ("needs-number", {"n": "x"}), ("nothing", {})):
+            with pytest.raises(ControlError):
+                await c.call(method, **params)
+        assert await c.call("needs-number", n=1) == 1
+
+
+async def test_garbage_is_answered_and_an_endless_line_is_cut_off(server: ControlServer) -> None:
+    assert server.path
+    reader, writer = await asyncio.open_unix_connection(str(server.path), limit=4 * 1024 * 1024)
+    writer.write(b"\xff\x00 nonsense\n")
+    answer = json.loads(await reader.readline())
+    assert answer["error"]["key"] == "control.bad-request"
+    writer.write(b"x" * (2 * 1024 * 1024))
+    with contextlib.suppress(ConnectionResetError):
+        assert await reader.read() == b""
+    writer.close()
+    async with client(server) as c:
+        assert await c.call("needs-number", n=1) == 1
+
+
+async def test_connections_are_bounded(server: ControlServer) -> None:
+    clients = [client(server) for _ in range(CLIENT_LIMIT)]
+    for c in clients:
+        await c.__aenter__()
+        await c.call("echo")
+    async with client(server) as c:
+        with pytest.raises((ControlError, DaemonDown)):
+            await c.call("echo")
+    for open_client in clients:
+        await open_client.__aexit__()
+
+
+async def test_no_daemon_is_told_with_the_sockets_that_were_tried(tmp_path: Path) -> None:
+    with pytest.raises(DaemonDown) as caught:
+        async with ControlClient([tmp_path / "none.sock"]):
+            pass
+    assert str(tmp_path / "none.sock") in str(caught.value)
+
+
+async def test_a_dead_daemons_socket_file_does_not_stop_the_next(tmp_path: Path) -> None:
+    path = tmp_path / "c.sock"
+    first = ControlServer([path], Methods({"echo": echo}))
+    await first.start()
+    second = ControlServer([path], Methods({"needs-number": needs_number}))
+    await second.start()
+    async with ControlClient([path]) as c:
+        assert await c.call("needs-number", n=3) == 3
+    await second.close()
+    await first.close()
+
+
+async def test_the_next_candidate_is_taken_where_the_first_cannot_be_bound(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    server = ControlServer([tmp_path / "file" / "c.sock", tmp_path / "d.sock"], Methods({"echo": echo}))
+    await server.start()
+    assert server.path == tmp_path / "d.sock"
+    await server.close()
+
+
+def test_candidates_are_the_explicit_path_alone_or_the_service_or_beside_the_journal() -> None:
+    assert socket_candidates(Path("/x/y.sock"), Path("/a/b.db")) == [Path("/x/y.sock")]
+    installed = socket_candidates(None, Path("/var/lib/campus-agent/journal.db"))
+    assert installed[0] == Path("/run/campus-agent/control.sock")
+    assert socket_candidates(None, Path("/a/b.db"))[0] == Path("/a/b.sock")
+
+
+def test_a_journal_too_deep_for_a_socket_path_gets_the_spare_one() -> None:
+    deep = Path("/" + "d" * SOCKET_PATH_LIMIT) / "journal.db"
+    (only,) = socket_candidates(None, deep)
+    assert len(bytes(only)) <= SOCKET_PATH_LIMIT
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_request_or_a_bad_request(line: bytes) -> None:
+    with contextlib.suppress(BadRequest):
+        parse_request(line)
