@@ -19,7 +19,7 @@ class Backoff:
     """Exponential, with full jitter (uniform from nothing to the ceiling), up to `cap_s`."""
 
     cap_s: float
-    random: random.Random = field(default_factory=random.Random)
+    rng: random.Random = field(default_factory=random.Random)
     _failures: int = 0
     _started_ns: int = 0
 
@@ -33,4 +33,4 @@ class Backoff:
             self._failures = 0
         ceiling_s = min(self.cap_s, FIRST_CEILING_S * 2 ** min(self._failures, 30))
         self._failures += 1
-        return max(SHORTEST_S, self.random.uniform(0, ceiling_s))
+        return max(SHORTEST_S, self.rng.uniform(0, ceiling_s))

@@ -36,6 +36,8 @@ DRAIN_S: Final = 5.0
 """What a stop gives the alarm lane to empty; systemd kills after TimeoutStopSec (15 s in our unit)."""
 DESK_STALL_S: Final = 20.0
 """The desk turns every 5 s at least; four turns missed means that it hangs."""
+STOPPED_KEY: Final = "agent/stopped"
+"""Saved with the event of a clean stop; its absence at a start means a crash or a power cut."""
 RESTART_EXIT: Final = 75
 """EX_TEMPFAIL (sysexits.h): ended to be started again."""
 
@@ -164,9 +166,12 @@ class Core:
     async def _begin(self, journal: Journal) -> None:
         """Say in the chain that the agent has started, and what it found of its store."""
         data: dict[str, JsonValue] = {"version": __version__, "store": journal.store}
+        if journal.head.seq:
+            data["clean_stop"] = STOPPED_KEY in journal.saved
         if journal.kept_aside:
             data["kept_aside"] = str(journal.kept_aside)
-        await journal.append(new_event("campus.agent.started", Lane.EVENT, self._clock.moment(), **data))
+        event = new_event("campus.agent.started", Lane.EVENT, self._clock.moment(), **data)
+        await journal.append(event, save={STOPPED_KEY: None})
         text: Text | None = None
         reason = journal.trouble or ""
         if journal.store == "memory":
@@ -266,6 +271,8 @@ class Core:
         self._notifier.send(STOPPING="1")
         await server.close()
         await self._field.stop()
+        event = new_event("campus.agent.stopped", Lane.EVENT, self._clock.moment(), version=__version__)
+        await self._parts.journal.append(event, save={STOPPED_KEY: event.id})
         await self._parts.uplink.close(DRAIN_S)
         for task in tasks:
             task.cancel()
