@@ -1,0 +1,1 @@
+"""Shared serial lines: how a byte port is opened, who may speak when, and how long a word takes."""
