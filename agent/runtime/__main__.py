@@ -42,17 +42,23 @@ def main(argv: list[str]) -> int:
         log.warning(warning.text)
     clock = SystemClock(config.site.timezone)
     gc.freeze()  # what is loaded now stays: the collector need not walk it at every alarm
+    return run(Core(config, options.config, clock, language))
+
+
+def run(core: Core) -> int:
+    """Run the core to its end; return the exit code."""
+    code = 0
     try:
-        asyncio.run(Core(config, options.config, clock, language).run())
+        asyncio.run(core.run())
     except* Restart:
-        return RESTART_EXIT
+        code = RESTART_EXIT
     except* JournalLocked as group:
-        log.critical(say("runtime.already-running", error=str(group.exceptions[0])))
-        return 1
+        log.critical(say("runtime.already-running", error=group.exceptions[0]))
+        code = 1
     except* JournalError as group:
-        log.critical(say("runtime.fatal", error=str(group.exceptions[0])))
-        return 1
-    return 0
+        log.critical(say("runtime.fatal", error=group.exceptions[0]))
+        code = 1
+    return code
 
 
 if __name__ == "__main__":

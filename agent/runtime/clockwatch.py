@@ -55,8 +55,9 @@ class ClockWatch:
         log.info(say("runtime.clock-synced", offset_s=round(offset.total_seconds(), 3)))
         if abs(offset.total_seconds()) >= STEP_S:
             await self._journal.note_sync(offset)
-        data = {"offset_ms": round(offset.total_seconds() * 1000)}
-        await self._journal.append(new_event("campus.agent.clock-synced", Lane.EVENT, self._clock.moment(), **data))
+        offset_ms = round(offset.total_seconds() * 1000)
+        moment = self._clock.moment()
+        await self._journal.append(new_event("campus.agent.clock-synced", Lane.EVENT, moment, offset_ms=offset_ms))
 
     def offset(self, elapsed_s: float) -> timedelta:
         """By how much the wall clock moved beyond what passed on the boot clock."""

@@ -165,12 +165,15 @@ class Core:
 
     async def _begin(self, journal: Journal) -> None:
         """Say in the chain that the agent has started, and what it found of its store."""
-        data: dict[str, JsonValue] = {"version": __version__, "store": journal.store}
-        if journal.head.seq:
-            data["clean_stop"] = STOPPED_KEY in journal.saved
-        if journal.kept_aside:
-            data["kept_aside"] = str(journal.kept_aside)
-        event = new_event("campus.agent.started", Lane.EVENT, self._clock.moment(), **data)
+        event = new_event(
+            "campus.agent.started",
+            Lane.EVENT,
+            self._clock.moment(),
+            version=__version__,
+            store=journal.store,
+            clean_stop=STOPPED_KEY in journal.saved or not journal.head.seq,
+            kept_aside=str(journal.kept_aside) if journal.kept_aside else None,
+        )
         await journal.append(event, save={STOPPED_KEY: None})
         text: Text | None = None
         reason = journal.trouble or ""

@@ -19,7 +19,7 @@ DEFAULT_LANGUAGE: Final[Language] = "zh-CN"
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One sentence of the catalogue. An argument may itself be a `Text`."""
+    """One sentence of the catalogue. An argument may itself be a `Text`, or an error that has one."""
 
     key: str
     args: Mapping[str, object] = field(default_factory=dict)
@@ -49,6 +49,13 @@ class Spoken(Exception):
 
     def __str__(self) -> str:
         return str(self.text)
+
+
+def rendered(value: object, language: Language) -> object:
+    """Put an argument into the reader's language if it has one."""
+    if isinstance(value, Spoken):
+        value = value.text
+    return value.render(language) if isinstance(value, Text) else value
 
 
 def template(key: str) -> Mapping[Language, str]:
