@@ -1,0 +1,31 @@
+"""One call to the daemon, for commands that need only that."""
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.shared import run_async
+
+if TYPE_CHECKING:
+    from agent.config.models import Config
+    from agent.model import JsonValue
+
+
+def ask(config: "Config", method: str, **params: "JsonValue") -> Any:
+    """Call one method of the daemon and return its result. Raises DaemonDown, ControlError."""
+    return run_async(_ask(config, method, params))
+
+
+async def _ask(config: "Config", method: str, params: "dict[str, JsonValue]") -> Any:
+    from agent.control.client import ControlClient
+
+    async with ControlClient.connect(config) as client:
+        return await client.call(method, **params)
+
+
+async def listen(config: "Config", method: str, **params: "JsonValue") -> AsyncIterator[Any]:
+    """Yield the items of one stream of the daemon. Raises DaemonDown, ControlError."""
+    from agent.control.client import ControlClient
+
+    async with ControlClient.connect(config) as client:
+        async for item in client.stream(method, **params):
+            yield item
