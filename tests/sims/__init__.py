@@ -1,0 +1,1 @@
+"""Peers that the tests talk to: brokers, a district, broken wires."""
