@@ -26,9 +26,7 @@ class Text:
 
     def render(self, language: Language) -> str:
         """Return the sentence in `language`; raise KeyError if the catalogue lacks it (a test looks for that)."""
-        values = {
-            name: value.render(language) if isinstance(value, Text) else value for name, value in self.args.items()
-        }
+        values = {name: rendered(value, language) for name, value in self.args.items()}
         return template(self.key)[language].format_map(values)
 
     def __str__(self) -> str:
