@@ -8,7 +8,7 @@ may give the plain number, since there the field's name says it.
 import re
 from typing import Annotated, Final
 
-from pydantic import BeforeValidator, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from agent.texts import Spoken, Text, say
 
@@ -28,13 +28,20 @@ _SIZE: Final = re.compile(r"([0-9]{1,9})(B|KiB|MiB|GiB|TiB)")
 
 class BadSetting(Spoken, ValueError):
     """A value that a setting cannot have. Validators of settings and drivers raise it: what was expected, what came
-    (never a secret), and, if it is not plain from that, what to do. pydantic collects it since it is a ValueError."""
+    (never a secret: give `type_of(value)` where it may be one), and, if it is not plain from that, what to do.
+    pydantic collects it since it is a ValueError."""
 
     def __init__(self, expected: Text, found: object, remedy: Text | None = None) -> None:
-        super().__init__(say("units.bad-setting", expected=expected, found=shown(found)))
         self.expected = expected
-        self.found = found
+        self.found: Text | str = found if isinstance(found, Text) else shown(found)
         self.remedy = remedy
+        super().__init__(say("units.bad-setting", expected=expected, found=self.found))
+
+
+def type_of(value: object) -> Text:
+    """Say what sort of TOML value this is, and nothing of what is in it."""
+    names = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", tuple: "array"}
+    return say(f"units.type-{'table' if isinstance(value, dict) else names.get(type(value), 'time')}")
 
 
 def shown(value: object) -> str:
@@ -111,6 +118,7 @@ def _size(value: object, info: ValidationInfo) -> object:
 Duration = Annotated[
     float,
     BeforeValidator(_duration),
+    PlainSerializer(format_duration, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "format": "duration-with-unit"}),
 ]
 """Seconds in Python, "200ms" in TOML. Name the field with its unit and give TOML's key as the alias:
@@ -119,6 +127,7 @@ Duration = Annotated[
 Size = Annotated[
     int,
     BeforeValidator(_size),
+    PlainSerializer(format_size, when_used="json"),
     WithJsonSchema({"type": "string", "pattern": SIZE_PATTERN, "format": "size-with-unit"}),
 ]
 """Bytes in Python, "512MiB" in TOML: `max_size_bytes: Size = Field(1 << 30, alias="max_size", ge=1 << 20)`."""

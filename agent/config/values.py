@@ -1,0 +1,221 @@
+"""Types of single values: what TOML may write, checked and turned into what the agent uses. Each raises BadSetting,
+and the JSON Schema says the same as far as a schema can."""
+
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, ValidationInfo, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
+
+from agent.kinds import KINDS
+from agent.texts import Text, say
+from agent.units import FROM_TOML, BadSetting, type_of
+
+MQTT_PORT: Final = 1883
+MQTTS_PORT: Final = 8883
+"""Registered with IANA as mqtt and secure-mqtt."""
+PORT_MAX: Final = 65_535
+
+ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
+"""Ids become levels of MQTT topics and parts of URIs: no "/", "+", "#", no leading "$" (MQTT 5.0, 4.7), nothing that
+a URI would escape, and no leading "_", which stands for "none" in topics."""
+VERB_PATTERN: Final = r"^[a-z][a-z0-9-]{0,31}$"
+BAUDRATES: Final = (300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 76800, 115200, 230400, 460800)
+"""What RS-485 and RS-232 equipment in schools can be set to."""
+SOCKET_SCHEMES: Final = ("socket", "rfc2217")
+"""Serial ports behind a network; the names are pyserial's."""
+HOST_CHARS: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
+
+
+def nearest(word: object, known: Collection[str]) -> str | None:
+    """The known word that is most like this one, if any is."""
+    matches = get_close_matches(str(word), sorted(known), n=1)
+    return matches[0] if matches else None
+
+
+def did_you_mean(word: object, known: Collection[str]) -> Text:
+    """What to do about an unknown word: write the nearest one, or one of these."""
+    if best := nearest(word, known):
+        return say("config.nearest", best=best)
+    return say("config.one-of", known=", ".join(sorted(known))) if known else say("config.none-known")
+
+
+def _text_type(check: Callable[[str], str], expected: Text) -> BeforeValidator:
+    """A validator of strings: `check` gets nothing else."""
+
+    def validate(value: object) -> str:
+        if not isinstance(value, str):
+            raise BadSetting(expected, type_of(value))
+        return check(value)
+
+    return BeforeValidator(validate)
+
+
+def _matching(pattern: str, expected: Text) -> BeforeValidator:
+    compiled = re.compile(pattern.removeprefix("^").removesuffix("$"))
+
+    def check(value: str) -> str:
+        if not compiled.fullmatch(value):
+            raise BadSetting(expected, value)
+        return value
+
+    return _text_type(check, expected)
+
+
+def _kind(value: str) -> str:
+    if value not in KINDS:
+        raise BadSetting(say("config.kind"), value, did_you_mean(value, KINDS))
+    return value
+
+
+@cache
+def _timezones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _timezone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, LookupError):  # a name that is none, a folder, an unknown name (ZoneInfoNotFoundError)
+        best = nearest(value, _timezones()) or "Asia/Shanghai"
+        raise BadSetting(say("config.timezone"), value, say("config.nearest", best=best)) from None
+    return value
+
+
+def _baudrate(value: int) -> int:
+    if value not in BAUDRATES:
+        raise BadSetting(say("config.baudrate", known=", ".join(map(str, BAUDRATES))), value)
+    return value
+
+
+def _input(value: object) -> int | str:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and value:
+        return value
+    raise BadSetting(say("config.input"), value)
+
+
+def _absolute(value: object, info: ValidationInfo) -> Path:
+    """In TOML a relative path would depend on where the daemon was started; Python code knows what it does."""
+    if isinstance(value, Path) and info.context is not FROM_TOML:
+        return value
+    if not isinstance(value, str):
+        raise BadSetting(say("config.path"), type_of(value))
+    if not value.startswith("/") or "\0" in value:
+        raise BadSetting(say("config.path"), value)
+    return Path(value)
+
+
+def _port_name(value: str) -> str:
+    if value.startswith("/") and "\0" not in value:
+        return value
+    parts = _split(value)
+    if parts is None or parts.scheme not in SOCKET_SCHEMES or _port_of(parts) is None or not _is_bare(parts):
+        raise BadSetting(say("config.port"), redacted(value))
+    return value
+
+
+def _listen(value: str) -> str:
+    parts = _split(f"tcp://{value}")
+    if parts is None or _port_of(parts) is None or not _is_bare(parts):
+        raise BadSetting(say("config.listen"), value)
+    return value
+
+
+def _split(url: str) -> SplitResult | None:
+    """Split a URL; None if it is none (urlsplit raises for bad brackets, `.port` for bad ports)."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if parts.hostname and HOST_CHARS.fullmatch(parts.hostname) else None
+
+
+def _port_of(parts: SplitResult) -> int | None:
+    return parts.port if parts.port and parts.port <= PORT_MAX else None
+
+
+def _is_bare(parts: SplitResult) -> bool:
+    """Nothing but scheme, host and port."""
+    return parts.path in ("", "/") and not parts.query and not parts.fragment and "@" not in parts.netloc
+
+
+def redacted(url: str) -> str:
+    """A URL without whatever stands before an "@" in it: that may be a password."""
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        scheme, rest = "", url
+    return f"{scheme}{separator}{'***@' + rest.rpartition('@')[2] if '@' in rest else rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where one broker is. `str()` gives its URL, which never has credentials."""
+
+    tls: bool
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, value: object) -> "Broker":
+        """Take `mqtt://host[:port]` or `mqtts://host[:port]`; raise BadSetting, which shows no credentials."""
+        if isinstance(value, Broker):
+            return value
+        if not isinstance(value, str):
+            raise BadSetting(say("config.broker"), type_of(value))
+        parts = _split(value)
+        if parts is not None and "@" in parts.netloc:
+            raise BadSetting(say("config.broker"), redacted(value), say("config.broker-credentials"))
+        if parts is None or parts.scheme not in ("mqtt", "mqtts") or not _is_bare(parts) or parts.port == 0:
+            raise BadSetting(say("config.broker"), redacted(value))
+        tls = parts.scheme == "mqtts"
+        return cls(tls, str(parts.hostname), parts.port or (MQTTS_PORT if tls else MQTT_PORT))
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'mqtts' if self.tls else 'mqtt'}://{host}:{self.port}"
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[Any], handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            cls.parse,
+            json_schema_input_schema=core_schema.str_schema(pattern=r"^mqtts?://[^@/]+/?$"),
+            serialization=core_schema.plain_serializer_function_ser_schema(str),
+        )
+
+
+District = Annotated[
+    str, _matching(r"^[0-9]{6}$", say("config.district")), WithJsonSchema({"type": "string", "pattern": r"^[0-9]{6}$"})
+]
+Id = Annotated[str, _matching(ID_PATTERN, say("config.id")), WithJsonSchema({"type": "string", "pattern": ID_PATTERN})]
+Verb = Annotated[
+    str, _matching(VERB_PATTERN, say("config.verb")), WithJsonSchema({"type": "string", "pattern": VERB_PATTERN})
+]
+KindName = Annotated[
+    str, _text_type(_kind, say("config.kind")), WithJsonSchema({"type": "string", "enum": sorted(KINDS)})
+]
+TimezoneName = Annotated[str, _text_type(_timezone, say("config.timezone"))]
+Baudrate = Annotated[int, AfterValidator(_baudrate), WithJsonSchema({"type": "integer", "enum": list(BAUDRATES)})]
+InputName = Annotated[
+    int | str,
+    BeforeValidator(_input),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}]}),
+]
+AbsolutePath = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema({"type": "string", "pattern": "^/"})]
+PortName = Annotated[
+    str,
+    _text_type(_port_name, say("config.port")),
+    WithJsonSchema({"type": "string", "pattern": r"^(/|(socket|rfc2217)://[^@/]+:[0-9]+/?$)"}),
+]
+ListenAddress = Annotated[
+    str, _text_type(_listen, say("config.listen")), WithJsonSchema({"type": "string", "pattern": r"^.+:[0-9]+$"})
+]
