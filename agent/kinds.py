@@ -15,6 +15,7 @@ from agent.texts import Text, say
 
 KindClass = Literal["alarm", "fault", "status"]
 """alarm: raised, acknowledged, escalated, reset. fault: raised and cleared. status: told, and nothing follows."""
+LOWEST_PRIORITY: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Kind:
     """May be switched off for a time. Never where a life may depend on it."""
     silent: bool = False
     """Shows nothing on site: no lamp, no siren, no banner."""
+    button: bool = False
+    """Pressed by a person: a walk test goes from one to the next."""
     events: tuple[str, str] | None = None
     """The types of the two events of a status kind, at its start and at its end."""
 
@@ -55,11 +58,11 @@ def _table(*kinds: Kind) -> Mapping[str, Kind]:
 # floor or a hot room ends when it ends. GB 50394 5.2 (secondary source): a panic input is never disarmed, latches,
 # and is reset by hand only. A fire or gas input is armed round the clock as well.
 KINDS: Final = _table(
-    Kind("panic", "alarm", 1, latch=True),
-    Kind("duress", "alarm", 1, latch=True, silent=True),
+    Kind("panic", "alarm", 1, latch=True, button=True),
+    Kind("duress", "alarm", 1, latch=True, silent=True, button=True),
     Kind("fire", "alarm", 1, latch=True),
     Kind("gas", "alarm", 1, latch=True),
-    Kind("medical", "alarm", 1, latch=True),
+    Kind("medical", "alarm", 1, latch=True, button=True),
     Kind("smoke", "alarm", 2, latch=True),
     Kind("perimeter", "alarm", 2, latch=True, can_disarm=True),
     Kind("intrusion", "alarm", 2, latch=True, can_disarm=True),

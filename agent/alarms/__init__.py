@@ -1,0 +1,1 @@
+"""Samples -> events: debounce, latch, acknowledgement, escalation, supervision, and what lamps show. All pure."""

@@ -1,0 +1,355 @@
+"""The alarm engine: samples, commands and time go in; events, saved state and wanted outputs come out.
+
+Pure: no task, no I/O, no clock of its own. Whoever runs it
+- commits an `Outcome`'s events and saves in one transaction, in the order of the calls, then calls `stored`,
+- calls `tick` when `next_due_ns` has come, and `heard` at least every second or so while a device lives,
+- applies `outputs` after each of these, and again at `next_change_ns`.
+It may be stopped between any two calls and continued with `restore`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from agent.alarms.faults import FaultBook
+from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, OutputPlan, Overrides, plan_outputs
+from agent.alarms.outcome import Batch, FaultView, Outcome, PointView, Press
+from agent.alarms.point import PointWatch, end_orphan
+from agent.alarms.selectors import Refusal, Selector, parse_selector
+from agent.alarms.state import FAULT_PREFIX, POINT_PREFIX, BadSave, FaultRecord, PointRecord, load_fault, load_point
+from agent.alarms.supervision import OFFLINE, DeviceWatch
+from agent.config.models import DeviceSettings, PointSettings
+from agent.driver import Input, Sample
+from agent.model import JsonValue, Lane, Moment, Stored
+from agent.texts import Language, Text, say
+
+__all__ = [
+    "Alarms",
+    "Delivery",
+    "FaultView",
+    "Outcome",
+    "OutputPlan",
+    "PointView",
+    "Press",
+    "Refusal",
+]
+
+Key = tuple[str, str]
+"""A device's id and the id of one of its points."""
+SHOWN_CHARS: Final = 60
+"""How much of a name a refusal repeats; a command may be large."""
+SHOWN_POINTS: Final = 20
+"""How many points a refusal lists: enough for a school's buttons, short enough for a line."""
+
+
+class Alarms:
+    """Every point, device and fault of one gateway."""
+
+    def __init__(
+        self, devices: Sequence[DeviceSettings], *, ack_timeout_s: float, lamp_means: LampMeans, language: Language
+    ) -> None:
+        self._ack_timeout_s = ack_timeout_s
+        self._lamp_means: LampMeans = lamp_means
+        self._language: Language = language
+        self._settings = tuple(devices)
+        self._devices: dict[str, DeviceWatch] = {}
+        self._points: dict[Key, PointWatch] = {}
+        self._inputs: dict[str, dict[Input, list[PointWatch]]] = {}
+        self._faults = FaultBook()
+        self._overrides = Overrides()
+        self._unsaved: set[Key] = set()
+        self._orphans: list[PointRecord] = []
+        self._unreadable: list[str] = []
+        self._lost: set[tuple[str, str | None]] = set()
+        self._started = False
+        self._drill = False
+        self.on_press: Callable[[Press], None] = lambda _press: None
+        """Called with every press that counts, at once: before its event is committed."""
+
+    # --- start, restart, change of configuration
+
+    def restore(self, saved: Mapping[str, str], moment: Moment) -> tuple[Text, ...]:
+        """Continue where an earlier run stopped, from what its outcomes saved; keys of others are left alone. Return
+        a text for each value that could not be read and was dropped. Alarms of points that are no longer configured
+        are told with the next outcome. To be called once, first."""
+        self._start(moment)
+        problems: list[Text] = []
+        for key, text in saved.items():
+            try:
+                if key.startswith(POINT_PREFIX):
+                    self._restore_point(load_point(key, text), moment)
+                elif key.startswith(FAULT_PREFIX):
+                    self._restore_fault(load_fault(key, text))
+            except BadSave as error:
+                self._unreadable.append(key)
+                problems.append(say("alarms.bad-save", key=key, problem=str(error)))
+        return tuple(problems)
+
+    def reconfigure(
+        self,
+        devices: Sequence[DeviceSettings],
+        moment: Moment,
+        *,
+        ack_timeout_s: float | None = None,
+        lamp_means: LampMeans | None = None,
+    ) -> Outcome:
+        """Take over a changed configuration. What stays (same device, point and kind) keeps its state. What goes
+        ends: its alarm with a `reset` by the actor "configuration", its faults with their `cleared`."""
+        batch = self._batch(moment)
+        self._ack_timeout_s = ack_timeout_s or self._ack_timeout_s
+        self._lamp_means = lamp_means or self._lamp_means
+        old_points, old_devices = self._points, self._devices
+        self._settings = tuple(devices)
+        self._build(moment)
+        for key, point in old_points.items():
+            stays = self._points.get(key)
+            if stays is None or stays.kind != point.kind:
+                point.remove(batch, self._faults)
+                self._unsaved.discard(key)
+            else:
+                point.reconfigure(stays.settings, self._ack_timeout_s, moment)
+                self._place(key, point)
+        for name, watch in old_devices.items():
+            if name in self._devices:
+                watch.settings = self._devices[name].settings
+                self._devices[name] = watch
+            else:
+                self._faults.clear_all(batch, watch.settings.name, name)
+        self._overrides.forget(old_devices.keys() - self._devices.keys())
+        return batch.outcome()
+
+    # --- what devices say
+
+    def samples(self, device: str, samples: Sequence[Sample], moment: Moment) -> Outcome:
+        """A device has looked at its inputs. Inputs that no point has are ignored."""
+        batch = self._batch(moment)
+        if watch := self._devices.get(device):
+            watch.heard(batch, self._faults)
+        inputs = self._inputs.get(device, {})
+        touched: dict[Key, PointWatch] = {}
+        for sample in samples:
+            for point in inputs.get(sample.input, ()):
+                point.look(sample, batch, self._faults)
+                touched[device, point.settings.id] = point
+        for point in touched.values():  # the time that has passed since the look counts as well
+            if (due_ns := point.due_ns) is not None and due_ns <= batch.now_ns:
+                point.tick(batch, self._faults)
+        return self._finish(batch)
+
+    def heard(self, device: str, moment: Moment) -> Outcome:
+        """A device answers, and has told every change that it saw before."""
+        batch = self._batch(moment)
+        if watch := self._devices.get(device):
+            watch.heard(batch, self._faults)
+            for points in self._inputs[device].values():
+                for point in points:
+                    point.looked(batch, self._faults)
+        return self._finish(batch)
+
+    def failed(self, device: str, text: Text, moment: Moment) -> None:
+        """A device's driver gave up; the text is told if silence follows until `offline_after`."""
+        self._start(moment)
+        if watch := self._devices.get(device):
+            watch.failed(text)
+
+    # --- time
+
+    def tick(self, moment: Moment) -> Outcome:
+        """Do what is due: debouncing, escalation, silent devices, stuck inputs."""
+        batch = self._batch(moment)
+        for watch in self._watches():
+            if (due_ns := watch.due_ns) is not None and due_ns <= batch.now_ns:
+                watch.tick(batch, self._faults)
+        return self._finish(batch)
+
+    def next_due_ns(self) -> int | None:
+        """The boot clock when `tick` has something to do; None if never. May be in the past."""
+        if self._orphans or self._unreadable or self._lost:
+            return 0
+        return min((due_ns for watch in self._watches() if (due_ns := watch.due_ns) is not None), default=None)
+
+    # --- commands
+
+    def ack(self, selector: Mapping[str, JsonValue], actor: str | None, moment: Moment) -> Outcome:
+        """Acknowledge an alarm by one of its events (raised, repeated, escalated) or by its point. An alarm that is
+        acknowledged already stays so without another event (`result["already"]`). Raises Refusal."""
+        point = self._select(parse_selector(selector))
+        batch = self._batch(moment)
+        result = point.ack(actor, batch)
+        return self._finish(batch, result)
+
+    def reset(self, selector: Mapping[str, JsonValue], actor: str | None, moment: Moment) -> Outcome:
+        """End an alarm whose input is released. Raises Refusal."""
+        point = self._select(parse_selector(selector))
+        batch = self._batch(moment)
+        result = point.reset(actor, batch)
+        return self._finish(batch, result)
+
+    def override(self, device: str, output: int, value: bool, until_ns: int) -> None:
+        """Hold an output by hand until then, whatever the alarms want of it."""
+        self._overrides.hold((device, output), value, until_ns)
+
+    def set_drill(self, drill: bool) -> None:
+        """Mark the events from now on as those of a drill, or no longer."""
+        self._drill = drill
+
+    def test_passed(self, device: str, point: str, latency_ms: int, moment: Moment) -> Outcome:
+        """Record that a point passed its walk test. Raises Refusal for an unknown point."""
+        watch = self._select(Selector(None, (device, point)))
+        batch = self._batch(moment)
+        kind, name = watch.kind, watch.settings.name
+        text = say("alarms.test-passed", name=name, kind=kind.text, latency_ms=latency_ms)
+        batch.event(
+            "campus.test.passed", Lane.EVENT, device, point, kind, name, text, value=True, latency_ms=latency_ms
+        )
+        return self._finish(batch)
+
+    # --- faults that others tell
+
+    def raise_fault(self, device: str | None, point: str | None, fault: str, text: Text, moment: Moment) -> Outcome:
+        """Raise a fault of a point, of a device (`point` None) or of the agent (both None). Telling it again while it
+        stands does nothing."""
+        batch = self._batch(moment)
+        self._faults.raise_(batch, self._name(device, point), device, point, fault, text)
+        return self._finish(batch)
+
+    def clear_fault(self, device: str | None, point: str | None, fault: str, moment: Moment) -> Outcome:
+        """Clear a fault; one that does not stand is left alone."""
+        batch = self._batch(moment)
+        self._faults.clear(batch, self._name(device, point), device, point, fault)
+        return self._finish(batch)
+
+    # --- what is shown
+
+    def stored(self, stored: Sequence[Stored]) -> None:
+        """These events are committed; only then may a lamp show them."""
+        for one in stored:
+            if one.device is None or one.point is None:
+                continue
+            point = self._points.get((one.device, one.point))
+            if point and point.stored(one):
+                self._unsaved.add((one.device, one.point))
+
+    def outputs(self, boottime_ns: int, delivery: Callable[[int], Delivery]) -> OutputPlan:
+        """Say what every output should be that a lamp or siren hangs on, or that is held by hand. `delivery` tells of
+        a raised event's `seq` how it fares on its way to the district."""
+        lamps: list[tuple[Output, LampMode]] = []
+        sirens: list[tuple[Output, bool]] = []
+        for point in self._points.values():
+            if lamp := point.lamp():
+                seq = point.undelivered_seq
+                fares: Delivery = "due" if seq is None else delivery(seq)
+                lamps.append((lamp, point.lamp_mode(fares, self._lamp_means)))
+            if siren := point.siren():
+                sirens.append((siren, point.sounding))
+        return plan_outputs(lamps, sirens, self._overrides, boottime_ns)
+
+    def views(self) -> tuple[PointView, ...]:
+        """Every point as it is now, in the order of the configuration."""
+        point_faults = self._faults.of_points()
+        offline = {name: self._faults.since(name, None, OFFLINE) for name in self._devices}
+        return tuple(
+            point.view(point_faults.get(key) or offline.get(point.device)) for key, point in self._points.items()
+        )
+
+    def faults(self) -> tuple[FaultView, ...]:
+        """The faults that stand, oldest first."""
+        return self._faults.views()
+
+    # --- inside
+
+    def _start(self, moment: Moment) -> None:
+        if not self._started:
+            self._started = True
+            self._build(moment)
+
+    def _build(self, moment: Moment) -> None:
+        """Make watches for the configuration, all idle."""
+        since = moment.wall.isoformat(timespec="milliseconds")
+        self._devices = {device.id: DeviceWatch(device, moment.boottime_ns) for device in self._settings}
+        self._inputs = {device.id: {} for device in self._settings}
+        self._points = {}
+        for device in self._settings:
+            for settings in device.points:
+                self._place((device.id, settings.id), self._watch(device.id, settings, since))
+
+    def _watch(self, device: str, settings: PointSettings, since: str) -> PointWatch:
+        return PointWatch(device, settings, self._ack_timeout_s, since)
+
+    def _place(self, key: Key, point: PointWatch) -> None:
+        self._points[key] = point
+        watching = self._inputs[key[0]].setdefault(point.settings.input, [])
+        watching[:] = [*(other for other in watching if other.settings.id != key[1]), point]
+
+    def _restore_point(self, record: PointRecord, moment: Moment) -> None:
+        point = self._points.get((record.device, record.point))
+        if point and point.kind.name == record.kind:
+            point.restore(record, moment)
+        else:
+            self._orphans.append(record)
+            self._lost.add((record.device, record.point))
+
+    def _restore_fault(self, record: FaultRecord) -> None:
+        self._faults.restore(record)
+        if record.device is None:
+            return
+        device = self._devices.get(record.device)
+        if device is None or (record.point is not None and (record.device, record.point) not in self._points):
+            self._lost.add((record.device, record.point))
+        elif record.fault == OFFLINE:
+            device.offline = True
+
+    def _batch(self, moment: Moment) -> Batch:
+        self._start(moment)
+        batch = Batch(moment, self._language, drill=self._drill)
+        self._tell_left_over(batch)
+        for key in self._unsaved:
+            batch.keep(self._points[key].record)
+        self._unsaved.clear()
+        return batch
+
+    def _tell_left_over(self, batch: Batch) -> None:
+        """What the restore found and could not place ends now, and that is told."""
+        for key in self._unreadable:
+            batch.save[key] = None
+        for record in self._orphans:
+            end_orphan(batch, record)
+        for device, point in self._lost:
+            self._faults.clear_all(batch, point or device, device, point)
+        self._unreadable.clear()
+        self._orphans.clear()
+        self._lost.clear()
+
+    def _watches(self) -> Iterator[DeviceWatch | PointWatch]:
+        yield from self._devices.values()
+        yield from self._points.values()
+
+    def _name(self, device: str | None, point: str | None) -> Text | str:
+        """Whose fault it is, for people."""
+        if device is None:
+            return say("alarms.agent")
+        if point is not None:
+            watch = self._points.get((device, point))
+            return watch.settings.name if watch else point
+        return self._devices[device].settings.name if device in self._devices else device
+
+    def _select(self, selector: Selector) -> PointWatch:
+        """Find the point that is meant. Raises Refusal."""
+        if selector.event is not None:
+            found = next((point for point in self._points.values() if point.has(selector.event)), None)
+            if found is None:
+                raise Refusal(say("alarms.unknown-event", event=selector.event[:SHOWN_CHARS]))
+            if selector.point not in {None, (found.device, found.settings.id)}:
+                actual, named = f"{found.device}/{found.settings.id}", "/".join(selector.point or ())[:SHOWN_CHARS]
+                raise Refusal(say("alarms.other-point", event=selector.event, actual=actual, named=named))
+            return found
+        assert selector.point is not None, "a selector names an event or a point"
+        if point := self._points.get(selector.point):
+            return point
+        device, name = (part[:SHOWN_CHARS] for part in selector.point)
+        known = ", ".join("/".join(key) for key in list(self._points)[:SHOWN_POINTS]) or "-"
+        raise Refusal(say("alarms.unknown-point", device=device, point=name, known=known))
+
+    def _finish(self, batch: Batch, result: Mapping[str, JsonValue] | None = None) -> Outcome:
+        for press in batch.presses:
+            self.on_press(press)
+        return batch.outcome(result)

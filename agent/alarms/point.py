@@ -1,0 +1,376 @@
+"""One point: from what its input shows to what became of its alarm.
+
+    idle --press--> active --ack--> acknowledged
+      ^               |                  |
+      '-- release (not latched), or reset (latched, input released) --'
+
+A press while active is `repeated` and leaves the state as it is. An alarm that nobody acknowledged within
+`ack_timeout` is `escalated` once. Points of class fault raise and clear a fault instead, points of class status
+tell both edges; neither has anything to acknowledge.
+"""
+
+from collections import deque
+from dataclasses import replace
+from typing import Final
+
+from agent.alarms.debounce import Debouncer, Edge
+from agent.alarms.faults import FaultBook
+from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, Shown, lamp_mode
+from agent.alarms.outcome import Batch, PointView, Press
+from agent.alarms.selectors import Refusal
+from agent.alarms.state import Alarm, PointRecord, Stamp
+from agent.clock import NS_PER_S
+from agent.config.models import PointSettings
+from agent.driver import Sample, SampleStatus
+from agent.kinds import KINDS, LOWEST_PRIORITY, Kind
+from agent.model import JsonValue, Lane, Moment, PointState, Stored
+from agent.texts import Text, say
+
+NS_PER_MS: Final = 1_000_000
+UNSHOWN_LIMIT: Final = 64
+"""Changes that wait for their commit. The journal commits in milliseconds; beyond this only the newest matter."""
+STATUS_FAULTS: Final[dict[SampleStatus, str]] = {
+    "open": "line-open",
+    "short": "line-short",
+    "tamper": "tamper",
+    "low-battery": "battery-low",
+}
+"""What an input says of itself -> the fault that this is."""
+STUCK: Final = "stuck"
+CONFIGURATION: Final = "configuration"
+"""The actor of a reset that nobody asked for: the point is gone."""
+
+
+class PointWatch:
+    """The engine's view of one point. Methods add what follows to a `Batch`."""
+
+    def __init__(self, device: str, settings: PointSettings, ack_timeout_s: float, since: str) -> None:
+        self.device = device
+        self.settings = settings
+        self.kind = KINDS[settings.kind]
+        self.record = PointRecord(device, settings.id, settings.kind, since)
+        self._ack_timeout_s = ack_timeout_s
+        self._debounce = self._debouncer()
+        self._status: SampleStatus = "ok"
+        self._escalate_ns: int | None = None
+        self._stuck_ns: int | None = None
+        self._shown = Shown()
+        self._unshown: deque[tuple[str, Shown]] = deque(maxlen=UNSHOWN_LIMIT)
+
+    # --- what comes in
+
+    def look(self, sample: Sample, batch: Batch, faults: FaultBook) -> None:
+        """Take one look at the input."""
+        active = bool(sample.value) != (self.settings.contact == "nc")
+        self._status = sample.status
+        self._status_faults(batch, faults)
+        self._edges(self._debounce.look(active, sample.seen_ns, sample.previous_ns), batch, faults)
+
+    def looked(self, batch: Batch, faults: FaultBook) -> None:
+        """The device was heard, and had nothing new to tell of this input."""
+        self._edges(self._debounce.looked(batch.now_ns), batch, faults)
+
+    def tick(self, batch: Batch, faults: FaultBook) -> None:
+        """Time has passed."""
+        self._edges(self._debounce.tick(batch.now_ns), batch, faults)
+        if self._escalate_ns is not None and batch.now_ns >= self._escalate_ns:
+            self._escalate(batch)
+        if self._stuck_ns is not None and batch.now_ns >= self._stuck_ns:
+            self._stuck_ns = None
+            text = say("alarms.stuck", name=self.settings.name, seconds=f"{self.settings.stuck_after_s:g}")
+            faults.raise_(batch, self.settings.name, self.device, self.settings.id, STUCK, text)
+
+    @property
+    def due_ns(self) -> int | None:
+        """When `tick` has something to do."""
+        times_ns = (self._debounce.due_ns, self._escalate_ns, self._stuck_ns)
+        return min((time_ns for time_ns in times_ns if time_ns is not None), default=None)
+
+    def has(self, event_id: str) -> bool:
+        """Whether an event belongs to the alarm of now."""
+        return self.record.alarm is not None and self.record.alarm.has(event_id)
+
+    def ack(self, actor: str | None, batch: Batch) -> dict[str, JsonValue]:
+        """Acknowledge the alarm; return what the reply tells. Once more is harmless. Raises Refusal."""
+        alarm = self._alarm_or_refuse("alarms.nothing-to-ack")
+        already = alarm.acknowledged
+        if not already:
+            self._escalate_ns = None
+            alarm = replace(alarm, acknowledged=True)
+            key = "alarms.acknowledged-by" if actor else "alarms.acknowledged"
+            event_id = self._tell("acknowledged", batch, self._text(key, actor=actor), alarm=alarm, actor=actor)
+            self._change(batch, event_id, alarm=alarm, since=batch.since)
+        return self._result(alarm, "acknowledged", already=already)
+
+    def reset(self, actor: str | None, batch: Batch) -> dict[str, JsonValue]:
+        """End the alarm; return what the reply tells. Raises Refusal while the input is active."""
+        alarm = self._alarm_or_refuse("alarms.nothing-to-reset")
+        if self.record.value:
+            raise Refusal(self._where("alarms.still-active"))
+        key = "alarms.reset-by" if actor else "alarms.reset"
+        event_id = self._tell("reset", batch, self._text(key, actor=actor), alarm=alarm, actor=actor)
+        self._end(batch, event_id)
+        return self._result(alarm, "idle")
+
+    def stored(self, stored: Stored) -> bool:
+        """An event of this point is committed: now it may be shown. Return whether the record is to be saved again,
+        with the place in the chain that it has only now."""
+        for place, (event_id, shown) in enumerate(self._unshown):
+            if event_id == stored.id:
+                self._shown = shown
+                for _ in range(place + 1):
+                    self._unshown.popleft()
+                break
+        if stored.seq <= self.record.seq:
+            return False
+        alarm = self.record.alarm
+        if alarm and alarm.id == stored.id:
+            alarm = replace(alarm, seq=stored.seq)
+        self.record = replace(self.record, alarm=alarm, seq=stored.seq)
+        return True
+
+    # --- restarts and changes of configuration
+
+    def restore(self, record: PointRecord, moment: Moment) -> None:
+        """Continue from what was saved, which is committed by being there."""
+        self.record = record
+        self._debounce = self._debouncer()
+        self._shown = self._to_show(record.alarm)
+        self._arm(moment)
+
+    def reconfigure(self, settings: PointSettings, ack_timeout_s: float, moment: Moment) -> None:
+        """Take over other settings of the same point and kind. What the input shows is judged afresh if it is
+        another input, or read in another way."""
+        reread = ("input", "contact", "debounce_s")
+        again = any(getattr(settings, name) != getattr(self.settings, name) for name in reread)
+        self.settings = settings
+        self._ack_timeout_s = ack_timeout_s
+        if again:
+            self._debounce = self._debouncer()
+        self._arm(moment)
+
+    def remove(self, batch: Batch, faults: FaultBook) -> None:
+        """The point is gone: its alarm and its faults end, and that is told."""
+        if alarm := self.record.alarm:
+            self._tell("reset", batch, self._text("alarms.removed"), alarm=alarm, actor=CONFIGURATION)
+        faults.clear_all(batch, self.settings.name, self.device, self.settings.id)
+        batch.drop(self.record)
+
+    # --- what is shown
+
+    def lamp(self) -> Output | None:
+        """The output that shows this point's alarm, if it may show at all."""
+        return None if self.settings.lamp is None or not self._visible else (self.device, self.settings.lamp)
+
+    def siren(self) -> Output | None:
+        """The output that sounds on escalation, if it may sound at all."""
+        return None if self.settings.siren is None or not self._visible else (self.device, self.settings.siren)
+
+    def lamp_mode(self, delivery: Delivery, means: LampMeans) -> LampMode:
+        """What the lamp shows, given how the raised event fares."""
+        return lamp_mode(self._shown, delivery, self.settings.lamp_means or means)
+
+    @property
+    def undelivered_seq(self) -> int | None:
+        """The event whose delivery the lamp depends on."""
+        alarm = self.record.alarm
+        return alarm.seq if alarm and not self._shown.acknowledged else None
+
+    @property
+    def sounding(self) -> bool:
+        """Whether the siren sounds."""
+        return self._shown.siren
+
+    def view(self, fault_since: str | None) -> PointView:
+        """The point as it is now; a fault shows where no alarm does."""
+        record, alarm = self.record, self.record.alarm
+        since = record.since
+        state: PointState
+        if alarm:
+            state = "acknowledged" if alarm.acknowledged else "active"
+        elif fault_since is not None:
+            state, since = "fault", fault_since
+        else:
+            state = "active" if record.value else "idle"
+        settings, kind = self.settings, self.kind
+        return PointView(
+            self.device,
+            settings.id,
+            settings.name,
+            kind.name,
+            state,
+            record.value,
+            since,
+            record.seq,
+            kind.silent,
+            kind.button,
+        )
+
+    # --- inside
+
+    @property
+    def _visible(self) -> bool:
+        return self.kind.class_ == "alarm" and not self.kind.silent
+
+    def _debouncer(self) -> Debouncer:
+        return Debouncer(round(self.settings.debounce_s * NS_PER_S), stable=self.record.value)
+
+    def _edges(self, edges: tuple[Edge, ...], batch: Batch, faults: FaultBook) -> None:
+        for edge in edges:
+            since_ns = edge.seen_ns if edge.previous_ns is None else edge.previous_ns
+            latency_ms = max(0, batch.now_ns - since_ns) // NS_PER_MS
+            if self.kind.class_ == "alarm":
+                self._press(batch, latency_ms) if edge.active else self._release(batch)
+            elif self.kind.class_ == "status":
+                self._told(edge.active, batch)
+            self._value(edge.active, batch, faults)
+            if edge.active:
+                press = Press(self.device, self.settings.id, edge.seen_ns, edge.previous_ns, latency_ms)
+                batch.presses.append(press)
+
+    def _press(self, batch: Batch, latency_ms: int) -> None:
+        alarm = self.record.alarm
+        if alarm:
+            again = alarm.count + 1
+            text = self._text("alarms.repeated", count=again)
+            event_id = self._tell("repeated", batch, text, alarm=alarm, count=again, latency_ms=latency_ms)
+            self.record = replace(self.record, alarm=alarm.repeated(event_id))
+            return
+        event_id = self._tell("raised", batch, self._text("alarms.raised"), value=True, latency_ms=latency_ms)
+        alarm = Alarm(event_id, Stamp.of(batch.moment))
+        self._change(batch, event_id, alarm=alarm, since=batch.since)
+        self._escalate_ns = alarm.at.due_ns(batch.moment, self._ack_timeout_s)
+
+    def _release(self, batch: Batch) -> None:
+        alarm = self.record.alarm
+        if alarm is None:
+            return
+        event_id = self._tell("restored", batch, self._text("alarms.restored"), value=False, alarm=alarm)
+        if not self.kind.latch:
+            self._end(batch, event_id)
+
+    def _escalate(self, batch: Batch) -> None:
+        self._escalate_ns = None
+        alarm = self.record.alarm
+        if alarm is None:
+            return
+        text = self._text("alarms.escalated", seconds=f"{self._ack_timeout_s:g}")
+        event_id = self._tell("escalated", batch, text, alarm=alarm)
+        self._change(batch, event_id, alarm=replace(alarm, escalated=event_id), since=self.record.since)
+
+    def _end(self, batch: Batch, event_id: str) -> None:
+        self._escalate_ns = None
+        self._change(batch, event_id, alarm=None, since=batch.since)
+
+    def _told(self, active: bool, batch: Batch) -> None:
+        assert self.kind.events is not None, "a status kind has events"
+        type_ = self.kind.events[0 if active else 1]
+        text = self._text(f"alarms.{type_.rpartition('.')[2]}")
+        settings = self.settings
+        batch.event(type_, Lane.EVENT, self.device, settings.id, self.kind, settings.name, text, value=active)
+        self.record = replace(self.record, since=batch.since)
+
+    def _value(self, active: bool, batch: Batch, faults: FaultBook) -> None:
+        """The input's value has changed; that is saved, and watched for getting stuck."""
+        self.record = replace(self.record, value=active, active_at=Stamp.of(batch.moment) if active else None)
+        self._stuck_ns = self._stuck_due_ns(batch.moment)
+        self._own_faults(batch, faults)
+        batch.keep(self.record)
+
+    def _own_faults(self, batch: Batch, faults: FaultBook) -> None:
+        """A fault point's own fault follows its value, and nothing is stuck that is released. Asked at every look, so
+        that it also mends what a restart found half saved."""
+        settings = self.settings
+        if not self.record.value:
+            faults.clear(batch, settings.name, self.device, settings.id, STUCK)
+        if self.kind.class_ == "fault":
+            stands = self.record.value or STATUS_FAULTS.get(self._status) == self.kind.name
+            self._set_fault(self.kind.name, stands, batch, faults)
+
+    def _status_faults(self, batch: Batch, faults: FaultBook) -> None:
+        """What the input says of itself; a point in fault still alarms."""
+        for status, fault in STATUS_FAULTS.items():
+            if fault != self.kind.name:
+                self._set_fault(fault, status == self._status, batch, faults)
+        self._own_faults(batch, faults)
+
+    def _set_fault(self, fault: str, stands: bool, batch: Batch, faults: FaultBook) -> None:
+        name, point = self.settings.name, self.settings.id
+        if not stands:
+            faults.clear(batch, name, self.device, point, fault)
+        elif not faults.stands(self.device, point, fault):
+            known = fault in STATUS_FAULTS.values()
+            text = say(f"alarms.{fault}", name=name) if known else self._text("alarms.fault", fault=self.kind.text)
+            faults.raise_(batch, name, self.device, point, fault, text)
+
+    def _tell(
+        self,
+        what: str,
+        batch: Batch,
+        text: Text,
+        *,
+        value: bool | None = None,
+        alarm: Alarm | None = None,
+        **data: JsonValue,
+    ) -> str:
+        """Add a `campus.alarm.*` event; one that follows a raised event names it."""
+        more: dict[str, JsonValue] = {"value": self.record.value if value is None else value}
+        if alarm:
+            more["event"] = alarm.id
+        more |= {name: member for name, member in data.items() if member is not None}
+        settings = self.settings
+        return batch.event(
+            f"campus.alarm.{what}", Lane.ALARM, self.device, settings.id, self.kind, settings.name, text, **more
+        )
+
+    def _change(self, batch: Batch, event_id: str, *, alarm: Alarm | None, since: str) -> None:
+        """Take the alarm's new state: saved with the event, and shown when that is committed."""
+        self.record = replace(self.record, alarm=alarm, since=since)
+        self._unshown.append((event_id, self._to_show(alarm)))
+        batch.keep(self.record)
+
+    def _to_show(self, alarm: Alarm | None) -> Shown:
+        if alarm is None:
+            return Shown()
+        return Shown(True, alarm.acknowledged, alarm.escalated is not None and not alarm.acknowledged)
+
+    def _arm(self, moment: Moment) -> None:
+        """Set the timers from the record; where nobody can tell how long it was, the time counts anew."""
+        alarm = self.record.alarm
+        waiting = alarm is not None and not alarm.acknowledged and alarm.escalated is None
+        self._escalate_ns = alarm.at.due_ns(moment, self._ack_timeout_s) if alarm and waiting else None
+        self._stuck_ns = self._stuck_due_ns(moment)
+
+    def _stuck_due_ns(self, moment: Moment) -> int | None:
+        """When the input counts as stuck. Only what latches can be: it is tripped and let go, while water on the
+        floor lasts as long as it lasts."""
+        active_at = self.record.active_at
+        if active_at is None or not self.record.value or not self.kind.latch:
+            return None
+        return active_at.due_ns(moment, self.settings.stuck_after_s)
+
+    def _alarm_or_refuse(self, key: str) -> Alarm:
+        if self.record.alarm is None:
+            raise Refusal(self._where(key))
+        return self.record.alarm
+
+    def _result(self, alarm: Alarm, state: PointState, **more: JsonValue) -> dict[str, JsonValue]:
+        return {"device": self.device, "point": self.settings.id, "event": alarm.id, "state": state, **more}
+
+    def _where(self, key: str) -> Text:
+        return say(key, name=self.settings.name, device=self.device, point=self.settings.id)
+
+    def _text(self, key: str, **more: object) -> Text:
+        return say(key, name=self.settings.name, kind=self.kind.text, **more)
+
+
+def end_orphan(batch: Batch, record: PointRecord) -> None:
+    """A restart found a saved point that is no longer configured, or is of another kind now: what was not reset ends,
+    and that is told."""
+    if record.alarm:
+        kind = KINDS.get(record.kind) or Kind(record.kind, "alarm", LOWEST_PRIORITY)
+        name = kind.text if record.kind in KINDS else record.kind
+        text = say("alarms.removed", name=record.point, kind=name)
+        more: dict[str, JsonValue] = {"value": record.value, "event": record.alarm.id, "actor": CONFIGURATION}
+        batch.event("campus.alarm.reset", Lane.ALARM, record.device, record.point, kind, record.point, text, **more)
+    batch.drop(record)

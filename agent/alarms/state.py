@@ -1,0 +1,179 @@
+"""What of the alarms outlives a restart, as frozen values and as the JSON that the journal keeps beside its events.
+
+Each value carries its version `v`. Members that a newer version may have added are ignored, so that going back one
+version loses no alarm.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache
+from typing import Final, Literal, Self, TypeVar
+
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
+
+from agent.clock import NS_PER_S
+from agent.model import NO_PART, ClockQuality, Moment
+from agent.texts import Language, Text
+
+REPEATS_KEPT: Final = 32
+"""Ids of repeats by which an alarm may still be acknowledged. The district acknowledges the raised event or the last
+one that it saw; older ones are in the journal."""
+PROBLEM_CHARS: Final = 120
+"""How much of a reading problem is told: enough to see which member it was."""
+
+_ROUND: Final = timedelta(microseconds=1)
+_Saved = TypeVar("_Saved", "PointRecord", "FaultRecord")
+
+
+class BadSave(ValueError):
+    """A saved value that cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """A `Moment` that can be saved."""
+
+    wall: AwareDatetime
+    boottime_ns: int
+    bootid: str
+    clock: ClockQuality
+
+    @classmethod
+    def of(cls, moment: Moment) -> Self:
+        return cls(moment.wall, moment.boottime_ns, moment.bootid, moment.clock)
+
+    def elapsed_ns(self, now: Moment) -> int | None:
+        """Time from here to `now`: by the boot clock within one boot, by the wall clock where both ends were synced
+        and it did not go backwards, else None (unknown)."""
+        if self.bootid == now.bootid:
+            return max(0, now.boottime_ns - self.boottime_ns)
+        if self.clock == now.clock == "synced" and now.wall >= self.wall:
+            return (now.wall - self.wall) // _ROUND * 1_000
+        return None
+
+    def due_ns(self, now: Moment, after_s: float) -> int:
+        """The boot clock when `after_s` will have passed since here; counted anew where nobody can tell."""
+        return now.boottime_ns + round(after_s * NS_PER_S) - (self.elapsed_ns(now) or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """One alarm, from its raise to its reset or end. `count` counts the presses; `seq` is the raised event's place
+    in the chain as soon as it is known."""
+
+    id: str
+    at: Stamp
+    count: int = 1
+    acknowledged: bool = False
+    escalated: str | None = None
+    repeats: tuple[str, ...] = ()
+    seq: int | None = None
+
+    def repeated(self, event_id: str) -> Self:
+        return replace(self, count=self.count + 1, repeats=(*self.repeats, event_id)[-REPEATS_KEPT:])
+
+    def has(self, event_id: str) -> bool:
+        """Whether an acknowledgement of this event means this alarm."""
+        return event_id == self.id or event_id == self.escalated or event_id in self.repeats
+
+
+@dataclass(frozen=True, slots=True)
+class PointRecord:
+    """One point: what counts as its input's value (`value`, true = active, since `active_at`), its alarm if there is
+    one, when its state last changed (ISO 8601 with offset), and its last event's `seq`."""
+
+    device: str
+    point: str
+    kind: str
+    since: str
+    value: bool = False
+    active_at: Stamp | None = None
+    alarm: Alarm | None = None
+    seq: int = 0
+    v: Literal[1] = 1
+
+    @property
+    def key(self) -> str:
+        return f"{POINT_PREFIX}{self.device}/{self.point}"
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRecord:
+    """A fault that stands. `id` is its raised event; `text` is rendered in every language when it was raised, since
+    what it was made of is gone after a restart."""
+
+    device: str | None
+    point: str | None
+    fault: str
+    id: str
+    since: str
+    text: Mapping[str, str]
+    v: Literal[1] = 1
+
+    @property
+    def key(self) -> str:
+        return fault_key(self.device, self.point, self.fault)
+
+
+POINT_PREFIX: Final = "alarm/"
+FAULT_PREFIX: Final = "fault/"
+
+
+def fault_key(device: str | None, point: str | None, fault: str) -> str:
+    """Where a fault is saved."""
+    return f"{FAULT_PREFIX}{device or NO_PART}/{point or NO_PART}/{fault}"
+
+
+class SavedText(Text):
+    """A text that was rendered before: `args` are its renderings by language."""
+
+    def render(self, language: Language) -> str:
+        return str(self.args.get(language) or next(iter(self.args.values()), self.key))
+
+
+def dump(record: PointRecord | FaultRecord) -> str:
+    """Return the JSON to save."""
+    if isinstance(record, PointRecord):
+        return _points().dump_json(record).decode()
+    return _faults().dump_json(record).decode()
+
+
+def load_point(key: str, text: str) -> PointRecord:
+    """Read what is saved of a point under a key. Raises BadSave and nothing else."""
+    return _checked(key, _load(_points(), text))
+
+
+def load_fault(key: str, text: str) -> FaultRecord:
+    """Read what is saved of a fault under a key. Raises BadSave and nothing else."""
+    return _checked(key, _load(_faults(), text))
+
+
+def _load(adapter: TypeAdapter[_Saved], text: str) -> _Saved:
+    try:
+        # By json and not by pydantic's own parser, which has other limits (depth, surrogates) and other errors.
+        return adapter.validate_python(json.loads(text))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "-"
+        raise BadSave(f"{where}: {first['msg']}"[:PROBLEM_CHARS]) from None
+    except (ValueError, RecursionError) as error:
+        raise BadSave(str(error)[:PROBLEM_CHARS]) from None
+
+
+def _checked(key: str, record: _Saved) -> _Saved:
+    if record.key != key:
+        raise BadSave(f"expected the state of {key}, got that of {record.key}"[:PROBLEM_CHARS])
+    return record
+
+
+@cache
+def _points() -> TypeAdapter[PointRecord]:
+    """Built when first needed: it takes a few milliseconds."""
+    return TypeAdapter(PointRecord)
+
+
+@cache
+def _faults() -> TypeAdapter[FaultRecord]:
+    return TypeAdapter(FaultRecord)

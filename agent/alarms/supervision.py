@@ -1,0 +1,51 @@
+"""Is a device heard? One watch per device; what does not speak for `offline_after` is offline, which is a fault."""
+
+from agent.alarms.faults import FaultBook
+from agent.alarms.outcome import Batch
+from agent.clock import NS_PER_S
+from agent.config.models import DeviceSettings
+from agent.texts import Text, say
+
+OFFLINE = "offline"
+"""The name of the fault."""
+
+
+class DeviceWatch:
+    """Supervises one device. A device that was never heard has its time from the start of the agent (or from when it
+    was configured), so that a start raises no faults by itself."""
+
+    __slots__ = ("_heard_ns", "_reason", "offline", "settings")
+
+    def __init__(self, settings: DeviceSettings, start_ns: int) -> None:
+        self.settings = settings
+        self.offline = False
+        self._heard_ns = start_ns
+        self._reason: Text | None = None
+
+    @property
+    def due_ns(self) -> int | None:
+        """When it will be offline if it stays silent; None once it is."""
+        return None if self.offline else self._heard_ns + round(self.settings.offline_after_s * NS_PER_S)
+
+    def heard(self, batch: Batch, faults: FaultBook) -> None:
+        """It spoke."""
+        self._heard_ns = max(self._heard_ns, batch.now_ns)
+        self._reason = None
+        if self.offline:
+            self.offline = False
+            faults.clear(batch, self.settings.name, self.settings.id, None, OFFLINE)
+
+    def failed(self, reason: Text) -> None:
+        """Its driver gave up for this reason. Only silence makes it offline, so a quick restart does not."""
+        self._reason = reason
+
+    def tick(self, batch: Batch, faults: FaultBook) -> None:
+        """Time has passed."""
+        due_ns = self.due_ns
+        if due_ns is None or batch.now_ns < due_ns:
+            return
+        self.offline = True
+        settings = self.settings
+        key = "alarms.offline-because" if self._reason else "alarms.offline"
+        text = say(key, name=settings.name, seconds=f"{settings.offline_after_s:g}", reason=self._reason)
+        faults.raise_(batch, settings.name, settings.id, None, OFFLINE, text)
