@@ -17,6 +17,12 @@ NS_PER_S: Final = 1_000_000_000
 
 _TIME_ERROR: Final = 5
 """adjtimex(2): return value when the clock is not synchronised (TIME_ERROR in <sys/timex.h>)."""
+_TIMESYNCD_FILE: Final = Path("/run/systemd/timesync/synchronized")
+"""systemd-timesyncd touches it at every synchronisation (systemd-timesyncd.service(8)). It answers where adjtimex(2)
+is forbidden, as in our own unit; elsewhere the kernel, which also knows other time daemons, has the word."""
+_SYNC_HOLDS_S: Final = 32_000
+"""For how long one synchronisation counts: the kernel's own measure, a maximum error of 16 s, which grows by
+500 ppm (MAXFREQ and NTP_PHASE_LIMIT in Linux' include/linux/timex.h)."""
 _TIMEX_BYTES: Final = 208
 """sizeof(struct timex) on 64-bit Linux; larger than on 32-bit, which is all that the call needs."""
 
@@ -42,10 +48,11 @@ class SystemClock(Clock):
     QUALITY_TTL_NS: Final = NS_PER_S
     """The kernel is asked at most once a second: the answer changes once a start, and a call costs 1 us."""
 
-    def __init__(self, zone: str) -> None:
+    def __init__(self, zone: str, *, timesyncd: Path = _TIMESYNCD_FILE) -> None:
         self._zone: tzinfo = ZoneInfo(zone)
         self._bootid = read_bootid()
         self._libc = ctypes.CDLL(None, use_errno=True)
+        self._timesyncd = timesyncd
         self._quality: ClockQuality = "unsynced"
         self._quality_until_ns = 0
 
@@ -62,14 +69,25 @@ class SystemClock(Clock):
     def quality(self) -> ClockQuality:
         now_ns = self.boottime_ns()
         if now_ns >= self._quality_until_ns:
-            timex = ctypes.create_string_buffer(_TIMEX_BYTES)  # modes = 0: only read (adjtimex(2))
-            state = self._libc.adjtimex(timex)
-            self._quality = "synced" if 0 <= state < _TIME_ERROR else "unsynced"
+            self._quality = "synced" if self._synced() else "unsynced"
             self._quality_until_ns = now_ns + self.QUALITY_TTL_NS
         return self._quality
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+    def _synced(self) -> bool:
+        state = int(self._libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))  # modes = 0: only read
+        return state < _TIME_ERROR if state >= 0 else recently_synced(self._timesyncd, time.time())
+
+
+def recently_synced(path: Path, now_s: float) -> bool:
+    """Tell whether timesyncd has synchronised lately, by its file; `now_s` is Unix time."""
+    try:
+        since_s = now_s - path.stat().st_mtime
+    except OSError:
+        return False
+    return 0 <= since_s < _SYNC_HOLDS_S
 
 
 def read_bootid(path: Path = BOOT_ID_FILE) -> str:

@@ -19,6 +19,10 @@ from agent.units import BadSetting, type_of
 
 CREDENTIALS_ENV: Final = "CREDENTIALS_DIRECTORY"
 """Where systemd mounts a service's credentials (systemd.exec(5), "Credentials")."""
+CREDENTIALS_HOME: Final = Path("/etc/campus-agent/credentials")
+"""What our unit hands over with LoadCredential=. Commands that root runs have no systemd between, and read it there."""
+CREDENTIALS_PREFIX: Final = "campus-agent_"
+"""How systemd names the files of a directory: ID_FILE, with our unit's ID (systemd.exec(5), LoadCredential=)."""
 SECRET_MAX_BYTES: Final = 64 * 1024
 """Far above any password or key; a mistaken path to a log or a disk image is refused, not read."""
 
@@ -75,9 +79,7 @@ class Secret:
         if self.source == "file":
             return Path(self.where)
         if self.source == "credential":
-            if not (directory := os.environ.get(CREDENTIALS_ENV)):
-                raise SecretError(say("secrets.no-credentials", name=self.where))
-            return Path(directory) / self.where
+            return _credential(self.where)
         raise SecretError(say("secrets.no-file", source=self.source))
 
     def reference(self) -> str | dict[str, str]:
@@ -113,6 +115,17 @@ class Secret:
                 {"type": "string", "minLength": 1},
             ]
         }
+
+
+def _credential(name: str) -> Path:
+    """Find a credential: out of our unit's directory, from a LoadCredential= of its own, or where root reads it."""
+    candidates = [CREDENTIALS_HOME / name]
+    if directory := os.environ.get(CREDENTIALS_ENV):
+        candidates = [Path(directory) / f"{CREDENTIALS_PREFIX}{name}", Path(directory) / name]
+    for path in candidates:
+        if os.access(path, os.R_OK):
+            return path
+    raise SecretError(say("secrets.no-credentials", name=name, path=CREDENTIALS_HOME / name))
 
 
 def _read(path: Path) -> str:
