@@ -132,7 +132,8 @@ class ControlMethods:
                 yield {**point_status(view), "state": "waiting", "latency_ms": None}
             while waiting:
                 press = await queue.get()
-                if view := waiting.pop((press.device, press.point), None):
+                if (view := waiting.get((press.device, press.point))) is not None:
+                    del waiting[press.device, press.point]
                     outcome = self._desk.engine.test_passed(
                         press.device, press.point, press.latency_ms, self._parts.clock.moment()
                     )
@@ -172,9 +173,8 @@ class ControlMethods:
         return await self._reload()
 
     def _event(self, stored: Stored) -> JsonValue:
-        event: JsonValue = json.loads(
-            published(stored, self._parts.journal.late(stored), self._parts.journal.correct(stored))
-        )
+        journal = self._parts.journal
+        event: JsonValue = json.loads(published(stored, journal.late(stored), journal.correct(stored)))
         return event
 
     def _fan_out(self, stored: list[Stored]) -> None:
@@ -200,6 +200,7 @@ def limit_of(params: Params) -> int:
 
 def row(stored: Stored) -> dict[str, JsonValue]:
     """A journal row as `queue list` shows it."""
+    time: JsonValue = json.loads(stored.body)["time"]
     return {
         "seq": stored.seq,
         "id": stored.id,
@@ -207,5 +208,5 @@ def row(stored: Stored) -> dict[str, JsonValue]:
         "lane": str(stored.lane),
         "device": stored.device,
         "point": stored.point,
-        "time": json.loads(stored.body)["time"],
+        "time": time,
     }

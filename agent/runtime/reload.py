@@ -62,7 +62,13 @@ class Reloader:
         if fixed:  # ids of topics and the store: a running chain can't change them under way
             config = config.model_copy(update={name: getattr(old, name) for name in fixed})
         self._parts.config = config
-        await self._desk.take(self._desk.engine.reconfigure(config.devices, self._desk.moment()))
+        outcome = self._desk.engine.reconfigure(
+            config.devices,
+            self._desk.moment(),
+            ack_timeout_s=config.uplink.ack_timeout_s,
+            lamp_means=config.uplink.lamp_means,
+        )
+        await self._desk.take(outcome)
         touched: list[JsonValue] = [*await self._field.apply(config)]
         if config.uplink != old.uplink:
             await self._parts.uplink.reconfigure(config.uplink)

@@ -74,7 +74,7 @@ Health = Callable[[], Mapping[str, str]]
 
 def told(outcome: Outcome) -> Mapping[str, JsonValue]:
     """What a reply says of an outcome: the events that it caused."""
-    return {"events": [event.id for event in outcome.events]}
+    return {"events": [event.id for event in outcome.events], **outcome.result}
 
 
 def output_args(args: Mapping[str, JsonValue]) -> tuple[str, int, bool, float]:
