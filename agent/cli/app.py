@@ -12,7 +12,7 @@ import typer
 from agent.cli.help import LazyGroup, UsageProblem
 from agent.cli.shared import DEFAULT_CONFIG, INTERRUPTED, MISUSE, OK, PROBLEM, Environment
 from agent.cli.usage import explain, hint
-from agent.texts import Language, Spoken, pick_language, say
+from agent.texts import Language, Spoken, pick_language
 
 PROGRAM: Final = "campus-agent"
 COMMANDS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
@@ -90,12 +90,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def speak_last(env: Environment, error: Spoken) -> int:
-    """Print an error that ended a command; a configuration's problems all of them."""
-    problems = getattr(error, "problems", ())
-    for problem in problems:
-        env.complain(say("cli.problem", file=problem.file, key=problem.key, text=problem.text))
+    """Print an error that ended a command (of a configuration: every problem, a line each)."""
     env.complain(error.text)
-    return MISUSE if problems else PROBLEM
+    return MISUSE if hasattr(error, "problems") else PROBLEM  # a ConfigErrors; its class would cost pydantic here
 
 
 def misused(env: Environment, error: typer.TyperException) -> int:

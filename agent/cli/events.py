@@ -1,0 +1,214 @@
+"""`campus-agent events ...`: the journal for people and for the district."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from agent.cli.shared import (
+    OK,
+    PROBLEM,
+    Environment,
+    JsonFlag,
+    command,
+    environment,
+    group,
+    print_json,
+    print_json_line,
+    run_async,
+)
+from agent.cli.words import event_word, place, precise_time, word
+from agent.model import Lane
+
+if TYPE_CHECKING:
+    from agent.cli.sources import Row, Source
+
+app = group("cli.help-events")
+
+TAIL_MAX: Final = 1_000
+LIST_MAX: Final = 100_000
+
+LaneOption = Annotated[Lane | None, typer.Option("--lane", help="cli.opt-lane")]
+
+
+@command(app, "tail", "cli.help-events-tail")
+def tail(
+    ctx: typer.Context,
+    count: Annotated[int, typer.Option("-n", "--count", min=0, max=TAIL_MAX, metavar="N", help="cli.opt-count")] = 10,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="cli.opt-follow")] = False,
+    lane: LaneOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="cli.opt-json-lines")] = False,
+) -> int:
+    """Print the last events, and with `-f` new ones as they come."""
+    env = environment(ctx)
+    return run_async(show_tail(env, count, lane, follow=follow, as_json=as_json))
+
+
+async def show_tail(env: Environment, count: int, lane: Lane | None, *, follow: bool, as_json: bool) -> int:
+    """Stream from the daemon; without one read the file, where nothing new can come."""
+    from agent.cli.calls import listen
+    from agent.cli.sources import open_source
+    from agent.control.client import DaemonDown
+
+    config = env.config()
+    if follow:
+        wanted = str(lane) if lane else None
+        try:
+            async for row in listen(config, "events-tail", n=count, follow=True, lane=wanted):
+                print_event(env, row, as_json=as_json)
+        except DaemonDown as error:
+            env.complain(error.text)
+            return PROBLEM
+        return OK
+    source, why = await open_source(config)
+    if why is not None:
+        env.complain(why)
+    for row in await newest(source, count, lambda row: lane in {None, row["lane"]}):
+        print_event(env, row, as_json=as_json)
+    return complain_of(env, source)
+
+
+@command(app, "list", "cli.help-events-list")
+def list_(
+    ctx: typer.Context,
+    first: Annotated[int | None, typer.Option("--from", min=1, metavar="SEQ", help="cli.opt-from")] = None,
+    last: Annotated[int | None, typer.Option("--to", min=1, metavar="SEQ", help="cli.opt-to")] = None,
+    lane: LaneOption = None,
+    type_: Annotated[str | None, typer.Option("--type", metavar="TYPE", help="cli.opt-type")] = None,
+    device: Annotated[str | None, typer.Option("--device", metavar="DEVICE", help="cli.opt-device")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=LIST_MAX, metavar="N", help="cli.opt-limit")] = 50,
+    as_json: JsonFlag = False,
+) -> int:
+    """List the events that fit: from `--from` on, or the newest."""
+    env = environment(ctx)
+
+    def fits(row: Mapping[str, Any]) -> bool:
+        return (
+            lane in {None, row["lane"]}
+            and (type_ is None or type_ in (row["type"], row["type"].removeprefix("campus.")))
+            and device in {None, row["data"].get("device")}
+        )
+
+    async def work() -> int:
+        from agent.cli.sources import forward, open_source
+
+        source, why = await open_source(env.config())
+        if why is not None:
+            env.complain(why)
+        end = min(last or sys.maxsize, await source.last())
+        if first is None:
+            rows = await newest(source, limit, fits, end)
+        else:
+            rows = []
+            async for row in forward(source, first, end):
+                if fits(row):
+                    rows.append(row)
+                if len(rows) == limit:
+                    break
+        show_rows(env, rows, as_json=as_json)
+        return complain_of(env, source)
+
+    return run_async(work())
+
+
+async def newest(source: "Source", count: int, fits: Any, end: int | None = None) -> "list[Row]":
+    """Collect the last `count` events that fit, in order."""
+    from agent.cli.sources import backward
+
+    rows: list[Row] = []
+    if count == 0:
+        return rows
+    async for row in backward(source, await source.last() if end is None else end):
+        if fits(row):
+            rows.append(row)
+        if len(rows) == count:
+            break
+    return rows[::-1]
+
+
+def show_rows(env: Environment, rows: "list[Row]", *, as_json: bool) -> None:
+    """Print a listing."""
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        env.say("cli.events-none")
+    else:
+        columns = ("cli.col-seq", "cli.col-time", "cli.col-lane", "cli.col-event", "cli.col-place", "cli.col-detail")
+        env.table(columns, [cells(env, row) for row in rows])
+
+
+def cells(env: Environment, row: Mapping[str, Any]) -> list[str]:
+    """One event as a line."""
+    data = row["data"]
+    marks = [word("mark", mark, env.language) for mark in ("drill", "late") if row.get(mark)]
+    if row["clock"] == "unsynced":
+        marks.append(word("mark", "unsynced", env.language))
+    name = str(data.get("name") or data.get("actor") or "")
+    return [
+        str(row["seq"]),
+        precise_time(row.get("correctedtime") or row["time"]),
+        word("lane", row["lane"], env.language),
+        event_word(row["type"], env.language),
+        place(data),
+        " ".join(filter(None, [name, *marks])),
+    ]
+
+
+def print_event(env: Environment, row: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print one event at once, for a stream."""
+    if as_json:
+        print_json_line(row)
+    else:
+        seq, *rest = cells(env, row)
+        print("  ".join([f"#{seq}", *rest]).rstrip(), flush=True)
+
+
+def complain_of(env: Environment, source: "Source") -> int:
+    """Print what could not be read, and say whether all was well."""
+    for problem in source.problems:
+        env.complain(problem)
+    return PROBLEM if source.problems else OK
+
+
+@command(app, "export", "cli.help-events-export")
+def export(
+    ctx: typer.Context,
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="cli.arg-export")] = Path("-"),
+    first: Annotated[int | None, typer.Option("--from", min=1, metavar="SEQ", help="cli.opt-from")] = None,
+    last: Annotated[int | None, typer.Option("--to", min=1, metavar="SEQ", help="cli.opt-to")] = None,
+) -> int:
+    """Write events as JSON lines in their published form, then verify what was written."""
+    env = environment(ctx)
+    return run_async(write_export(env, target, first or 1, last))
+
+
+async def write_export(env: Environment, target: Path, first: int, last: int | None) -> int:
+    """Export to a file or standard output; the check's result goes to standard error."""
+    from agent.cli.sources import forward, open_source
+    from agent.journal.verify import Verifier
+
+    source, why = await open_source(env.config())
+    if why is not None:
+        env.complain(why)
+    end = min(last or sys.maxsize, await source.last())
+    verifier = Verifier()
+    with sys.stdout if target == Path("-") else target.open("w", encoding="utf-8") as file:
+        async for row in forward(source, first, end):
+            line = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+            file.write(line + "\n")
+            verifier.feed(line.encode())
+        file.flush()
+    return max(complain_of(env, source), 0)
+
+
+@command(app, "verify", "cli.help-events-verify")
+def verify(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="FILE|DB|-", help="cli.arg-verify")],
+    as_json: JsonFlag = False,
+) -> int:
+    """Check a chain offline: an export, a file that a district has stored, or a journal."""
+    raise NotImplementedError
