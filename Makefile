@@ -1,0 +1,78 @@
+# Everything installs what it needs by itself, into .venv and (for the tests) by apt-get; a second run is quick.
+
+PYTHON ?= python3
+VENV   := .venv
+PY     := $(VENV)/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check --quiet install --no-input
+UV     := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+          --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
+CODE   := agent drivers tests bench
+
+# Debian packages of the tests: brokers, networks, clocks and disks to break, and systemd's own checks.
+TEST_PACKAGES := mosquitto mosquitto-clients iproute2 nftables libfaketime strace systemd \
+                 $(if $(shell command -v node),,nodejs npm)
+
+.PHONY: help demo test check bench lock clean venv
+
+help:
+	@echo "make demo     a simulated school in this terminal; needs Python 3.11 and nothing else"
+	@echo "make test     all tests; installs what they need (apt-get, by sudo when not root)"
+	@echo "make check    format, lint, types, lock files, tests: what a change must pass"
+	@echo "make bench    measurements, see bench/README.md"
+	@echo "make venv     only .venv, with everything for development"
+	@echo "make lock     bring the lock files in line with pyproject.toml (UPGRADE=--upgrade for newer versions)"
+	@echo "make clean    remove what the above made here"
+	@echo "PYTHON=python3.12 make ...   another Python, 3.11 or newer"
+
+demo: $(VENV)/.runtime
+	@$(PY) -m agent.cli demo $(ARGS)
+
+test: $(VENV)/.dev $(VENV)/.debian $(VENV)/.npm
+	@$(PY) -m pytest $(ARGS)
+
+check: $(VENV)/.dev $(VENV)/.debian $(VENV)/.npm
+	@$(PY) -m ruff format --check --quiet $(CODE) || { echo "mend it with: $(PY) -m ruff format $(CODE)"; exit 1; }
+	@$(PY) -m ruff check --quiet $(CODE)
+	@$(PY) -m mypy $(CODE)
+	@$(PY) -m pytest tests/unit/test_packaging.py --quiet -k lock
+	@$(PY) -m pytest $(ARGS)
+
+bench: $(VENV)/.dev $(VENV)/.debian
+	@$(PY) -m bench $(ARGS)
+
+venv: $(VENV)/.dev
+
+lock: $(VENV)/.dev
+	$(UV) --output-file requirements.lock
+	$(UV) --extra dev --group build --constraint requirements.lock --output-file requirements-dev.lock
+	$(subst pyproject.toml,,$(UV)) --group build --constraint requirements-dev.lock \
+	    --output-file requirements-build.lock
+
+clean:
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis docs/examples/node_modules
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "$(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || sh tests/debian.sh python3-venv
+	$(PYTHON) -m venv $(VENV)
+
+# The editable installation gives .venv/bin/campus-agent. Versions and hashes come from the lock files alone.
+$(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(PY)
+	$(PIP) --require-hashes --no-deps -r requirements.lock -r requirements-build.lock
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(PIP) --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+$(VENV)/.debian: Makefile tests/debian.sh | $(PY)
+	@sh tests/debian.sh $(TEST_PACKAGES)
+	@touch $@
+
+# The JavaScript example has a lock file of its own.
+$(VENV)/.npm: $(wildcard docs/examples/package-lock.json) $(VENV)/.debian
+	@if [ -f docs/examples/package-lock.json ]; then npm ci --prefix docs/examples --no-audit --no-fund --loglevel=error; fi
+	@touch $@
