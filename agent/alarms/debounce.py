@@ -67,6 +67,11 @@ class Debouncer:
         return self._accept_if(due_ns is not None and now_ns >= due_ns)
 
     @property
+    def has_looked(self) -> bool:
+        """Whether there was a look at all."""
+        return self._raw is not None
+
+    @property
     def due_ns(self) -> int | None:
         """When `tick` will find something; None if nothing is pending."""
         pending = self._pending

@@ -8,6 +8,7 @@ It may be stopped between any two calls and continued with `restore`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from agent.alarms.faults import FaultBook
@@ -37,6 +38,8 @@ Key = tuple[str, str]
 """A device's id and the id of one of its points."""
 SHOWN_CHARS: Final = 60
 """How much of a name a refusal repeats; a command may be large."""
+REMEMBERED_INPUTS: Final = 1_024
+"""Inputs of a device whose last look is kept for a change of configuration; a radio receiver may name any number."""
 SHOWN_POINTS: Final = 20
 """How many points a refusal lists: enough for a school's buttons, short enough for a line."""
 
@@ -54,6 +57,7 @@ class Alarms:
         self._devices: dict[str, DeviceWatch] = {}
         self._points: dict[Key, PointWatch] = {}
         self._inputs: dict[str, dict[Input, list[PointWatch]]] = {}
+        self._last: dict[str, dict[Input, Sample]] = {}
         self._faults = FaultBook()
         self._overrides = Overrides()
         self._unsaved: set[Key] = set()
@@ -93,29 +97,27 @@ class Alarms:
         lamp_means: LampMeans | None = None,
     ) -> Outcome:
         """Take over a changed configuration. What stays (same device, point and kind) keeps its state. What goes
-        ends: its alarm with a `reset` by the actor "configuration", its faults with their `cleared`."""
+        ends: its alarm with a `reset` by the actor "configuration", its faults with their `cleared`. A point that is
+        new, or on another input, starts from what that input showed last."""
         batch = self._batch(moment)
         self._ack_timeout_s = ack_timeout_s or self._ack_timeout_s
         self._lamp_means = lamp_means or self._lamp_means
         old_points, old_devices = self._points, self._devices
         self._settings = tuple(devices)
         self._build(moment)
+        self._keep_devices(old_devices, batch)
         for key, point in old_points.items():
             stays = self._points.get(key)
             if stays is None or stays.kind != point.kind:
                 point.remove(batch, self._faults)
-                self._unsaved.discard(key)
             else:
                 point.reconfigure(stays.settings, self._ack_timeout_s, moment)
                 self._place(key, point)
-        for name, watch in old_devices.items():
-            if name in self._devices:
-                watch.settings = self._devices[name].settings
-                self._devices[name] = watch
-            else:
-                self._faults.clear_all(batch, watch.settings.name, name)
-        self._overrides.forget(old_devices.keys() - self._devices.keys())
-        return batch.outcome()
+        for (device, _), point in self._points.items():
+            last = self._last.get(device, {}).get(point.settings.input)
+            if last is not None and not point.has_looked:
+                point.look(replace(last, seen_ns=batch.now_ns, previous_ns=None), batch, self._faults)
+        return self._finish(batch)
 
     # --- what devices say
 
@@ -125,8 +127,11 @@ class Alarms:
         if watch := self._devices.get(device):
             watch.heard(batch, self._faults)
         inputs = self._inputs.get(device, {})
+        last = self._last.setdefault(device, {})
         touched: dict[Key, PointWatch] = {}
         for sample in samples:
+            if sample.input in last or len(last) < REMEMBERED_INPUTS:
+                last[sample.input] = sample
             for point in inputs.get(sample.input, ()):
                 point.look(sample, batch, self._faults)
                 touched[device, point.settings.id] = point
@@ -280,6 +285,19 @@ class Alarms:
         watching = self._inputs[key[0]].setdefault(point.settings.input, [])
         watching[:] = [*(other for other in watching if other.settings.id != key[1]), point]
 
+    def _keep_devices(self, old: Mapping[str, DeviceWatch], batch: Batch) -> None:
+        """Carry devices over into a new configuration; what other hardware showed last says nothing."""
+        for name, watch in old.items():
+            now = self._devices.get(name)
+            if now is None:
+                self._faults.clear_device(batch, watch.settings.name, name)
+            if now is None or now.hardware != watch.hardware:
+                self._last.pop(name, None)
+            if now is not None:
+                watch.settings = now.settings
+                self._devices[name] = watch
+        self._overrides.forget(old.keys() - self._devices.keys())
+
     def _restore_point(self, record: PointRecord, moment: Moment) -> None:
         point = self._points.get((record.device, record.point))
         if point and point.kind.name == record.kind:
@@ -314,7 +332,10 @@ class Alarms:
         for record in self._orphans:
             end_orphan(batch, record)
         for device, point in self._lost:
-            self._faults.clear_all(batch, point or device, device, point)
+            if point is None:
+                self._faults.clear_device(batch, device, device)
+            else:
+                self._faults.clear_point(batch, point, device, point)
         self._unreadable.clear()
         self._orphans.clear()
         self._lost.clear()

@@ -75,11 +75,18 @@ class FaultBook:
         )
         batch.save[record.key] = None
 
-    def clear_all(self, batch: Batch, name: Text | str, device: str, point: str | None = None) -> None:
-        """A device or a point is no longer configured: all its faults end, and that is told."""
+    def clear_device(self, batch: Batch, name: Text | str, device: str) -> None:
+        """A device is no longer configured: its own faults end, and that is told."""
+        self._end(batch, name, device, None)
+
+    def clear_point(self, batch: Batch, name: Text | str, device: str, point: str) -> None:
+        """A point is no longer configured: its faults end, and that is told."""
+        self._end(batch, name, device, point)
+
+    def _end(self, batch: Batch, name: Text | str, device: str, point: str | None) -> None:
         for record in tuple(self._standing.values()):
-            if record.device == device and point in {None, record.point}:
-                self.clear(batch, name, record.device, record.point, record.fault, "alarms.fault-removed")
+            if (record.device, record.point) == (device, point):
+                self.clear(batch, name, device, point, record.fault, "alarms.fault-removed")
 
     def stands(self, device: str | None, point: str | None, fault: str) -> bool:
         """Whether a fault stands."""

@@ -3,7 +3,7 @@
 Blinking is cut out of the boot clock, so all lamps of a site blink together, and a lamp needs no state of its own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, Literal
@@ -75,33 +75,29 @@ class Overrides:
     """Outputs that somebody holds by hand for a time (the command `output`, a lamp test). When the time is over, an
     output goes back to what the alarms want of it, and to off if they want nothing: it must not stay on for ever."""
 
-    __slots__ = ("_held", "_released")
+    __slots__ = ("_held",)
 
     def __init__(self) -> None:
         self._held: dict[Output, tuple[bool, int]] = {}
-        self._released: set[Output] = set()
 
     def hold(self, output: Output, value: bool, until_ns: int) -> None:
         """Hold an output at a value until then; the last word counts."""
         self._held[output] = (value, until_ns)
-        self._released.discard(output)
 
-    def forget(self, devices: Iterable[str]) -> None:
+    def forget(self, devices: Collection[str]) -> None:
         """Let go of every output of devices that are gone."""
-        gone = set(devices)
-        self._held = {output: hold for output, hold in self._held.items() if output[0] not in gone}
-        self._released = {output for output in self._released if output[0] not in gone}
+        self._held = {output: hold for output, hold in self._held.items() if output[0] not in devices}
 
     def apply(self, values: dict[Output, bool], now_ns: int) -> int | None:
         """Change `values` to what is held by hand; return when the first hold ends."""
-        for output in [output for output, (_, until_ns) in self._held.items() if until_ns <= now_ns]:
-            del self._held[output]
-            self._released.add(output)
-        for output in self._released:
-            values.setdefault(output, False)
-        for output, (value, _) in self._held.items():
-            values[output] = value
-        return min((until_ns for _, until_ns in self._held.values()), default=None)
+        ends: list[int] = []
+        for output, (value, until_ns) in self._held.items():
+            if until_ns > now_ns:
+                values[output] = value
+                ends.append(until_ns)
+            else:
+                values.setdefault(output, False)
+        return min(ends, default=None)
 
 
 def plan_outputs(

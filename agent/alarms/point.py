@@ -81,6 +81,11 @@ class PointWatch:
             faults.raise_(batch, self.settings.name, self.device, self.settings.id, STUCK, text)
 
     @property
+    def has_looked(self) -> bool:
+        """Whether the input was looked at since the start, or since it was configured."""
+        return self._debounce.has_looked
+
+    @property
     def due_ns(self) -> int | None:
         """When `tick` has something to do."""
         times_ns = (self._debounce.due_ns, self._escalate_ns, self._stuck_ns)
@@ -153,7 +158,7 @@ class PointWatch:
         """The point is gone: its alarm and its faults end, and that is told."""
         if alarm := self.record.alarm:
             self._tell("reset", batch, self._text("alarms.removed"), alarm=alarm, actor=CONFIGURATION)
-        faults.clear_all(batch, self.settings.name, self.device, self.settings.id)
+        faults.clear_point(batch, self.settings.name, self.device, self.settings.id)
         batch.drop(self.record)
 
     # --- what is shown
@@ -219,11 +224,15 @@ class PointWatch:
         for edge in edges:
             since_ns = edge.seen_ns if edge.previous_ns is None else edge.previous_ns
             latency_ms = max(0, batch.now_ns - since_ns) // NS_PER_MS
+            active_at = Stamp.of(batch.moment) if edge.active else None
+            self.record = replace(self.record, value=edge.active, active_at=active_at)
+            self._stuck_ns = self._stuck_due_ns(batch.moment)
             if self.kind.class_ == "alarm":
                 self._press(batch, latency_ms) if edge.active else self._release(batch)
             elif self.kind.class_ == "status":
                 self._told(edge.active, batch)
-            self._value(edge.active, batch, faults)
+            self._own_faults(batch, faults)
+            batch.keep(self.record)
             if edge.active:
                 press = Press(self.device, self.settings.id, edge.seen_ns, edge.previous_ns, latency_ms)
                 batch.presses.append(press)
@@ -236,7 +245,7 @@ class PointWatch:
             event_id = self._tell("repeated", batch, text, alarm=alarm, count=again, latency_ms=latency_ms)
             self.record = replace(self.record, alarm=alarm.repeated(event_id))
             return
-        event_id = self._tell("raised", batch, self._text("alarms.raised"), value=True, latency_ms=latency_ms)
+        event_id = self._tell("raised", batch, self._text("alarms.raised"), latency_ms=latency_ms)
         alarm = Alarm(event_id, Stamp.of(batch.moment))
         self._change(batch, event_id, alarm=alarm, since=batch.since)
         self._escalate_ns = alarm.at.due_ns(batch.moment, self._ack_timeout_s)
@@ -245,7 +254,7 @@ class PointWatch:
         alarm = self.record.alarm
         if alarm is None:
             return
-        event_id = self._tell("restored", batch, self._text("alarms.restored"), value=False, alarm=alarm)
+        event_id = self._tell("restored", batch, self._text("alarms.restored"), alarm=alarm)
         if not self.kind.latch:
             self._end(batch, event_id)
 
@@ -269,13 +278,6 @@ class PointWatch:
         settings = self.settings
         batch.event(type_, Lane.EVENT, self.device, settings.id, self.kind, settings.name, text, value=active)
         self.record = replace(self.record, since=batch.since)
-
-    def _value(self, active: bool, batch: Batch, faults: FaultBook) -> None:
-        """The input's value has changed; that is saved, and watched for getting stuck."""
-        self.record = replace(self.record, value=active, active_at=Stamp.of(batch.moment) if active else None)
-        self._stuck_ns = self._stuck_due_ns(batch.moment)
-        self._own_faults(batch, faults)
-        batch.keep(self.record)
 
     def _own_faults(self, batch: Batch, faults: FaultBook) -> None:
         """A fault point's own fault follows its value, and nothing is stuck that is released. Asked at every look, so
@@ -303,18 +305,9 @@ class PointWatch:
             text = say(f"alarms.{fault}", name=name) if known else self._text("alarms.fault", fault=self.kind.text)
             faults.raise_(batch, name, self.device, point, fault, text)
 
-    def _tell(
-        self,
-        what: str,
-        batch: Batch,
-        text: Text,
-        *,
-        value: bool | None = None,
-        alarm: Alarm | None = None,
-        **data: JsonValue,
-    ) -> str:
+    def _tell(self, what: str, batch: Batch, text: Text, *, alarm: Alarm | None = None, **data: JsonValue) -> str:
         """Add a `campus.alarm.*` event; one that follows a raised event names it."""
-        more: dict[str, JsonValue] = {"value": self.record.value if value is None else value}
+        more: dict[str, JsonValue] = {"value": self.record.value}
         if alarm:
             more["event"] = alarm.id
         more |= {name: member for name, member in data.items() if member is not None}

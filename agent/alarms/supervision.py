@@ -23,6 +23,11 @@ class DeviceWatch:
         self._reason: Text | None = None
 
     @property
+    def hardware(self) -> tuple[object, ...]:
+        """What tells one piece of hardware from another: a device with the same name may have been replaced."""
+        return self.settings.driver, self.settings.bus, self.settings.settings
+
+    @property
     def due_ns(self) -> int | None:
         """When it will be offline if it stays silent; None once it is."""
         return None if self.offline else self._heard_ns + round(self.settings.offline_after_s * NS_PER_S)
