@@ -169,6 +169,9 @@ class ReceiptMessage(Received):
 
     seq: Seq
     hash: Hash = Field(description="of event `seq`; 64 zeros for 0")
+    journal: Name | None = Field(
+        default=None, description="the chain that it speaks of; a receipt for another one clears nothing"
+    )
     also: list[tuple[Seq, Seq]] = Field(default_factory=list, max_length=RANGES_LIMIT)
 
 
@@ -219,13 +222,13 @@ def command_id(payload: bytes) -> str | None:
         return None
 
 
-def parse_receipt(payload: bytes) -> Receipt:
-    """Read a receipt; raise Malformed and nothing else."""
+def parse_receipt(payload: bytes) -> tuple[Receipt, str | None]:
+    """Read a receipt, and the journal that it names; raise Malformed and nothing else."""
     try:
         message = ReceiptMessage.model_validate_json(payload)
     except ValidationError as error:
         raise Malformed(error) from None
-    return Receipt(message.seq, message.hash, tuple(message.also))
+    return Receipt(message.seq, message.hash, tuple(message.also)), message.journal
 
 
 def reply_bytes(reply: Reply) -> bytes:

@@ -70,10 +70,11 @@ class Topics:
         return topic.removeprefix(prefix) if topic.startswith(prefix) else None
 
     def owns(self, topic: str) -> bool:
-        """Whether `topic` may be published to as a response topic: below this school's root or its district's
-        `campus/v1/{district}/_/...`, where a district keeps what belongs to no school; a real topic, no filter."""
+        """Whether `topic` may be published to as a response topic: below this school's `reply/`, or below
+        `campus/v1/{district}/_/reply/`, where a district's systems collect answers. Anywhere else a command could
+        make us overwrite what others trust, such as a neighbour's retained status."""
         district = self.root.rpartition("/")[0]
-        inside = topic.startswith((f"{self.root}/reply/", f"{district}/{NO_PART}/"))
+        inside = topic.startswith((f"{self.root}/reply/", f"{district}/{NO_PART}/reply/"))
         return inside and not any(c in topic for c in "+#\0")
 
 

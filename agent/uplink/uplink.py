@@ -1,0 +1,537 @@
+"""The uplink as a whole: keeps one connection to the first broker that works, and tells how it stands.
+
+Named states, in `_keep_connected`: choosing -> connecting -> serving -> choosing ... Leaving a good connection
+(for the first broker, for one whose district confirms, for new settings) publishes `offline` there first, so that no
+broker keeps showing us online.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from ulid import ULID
+
+from agent.clock import NS_PER_S, Clock
+from agent.config.models import SecretError, UplinkSettings
+from agent.journal import Journal, JournalError
+from agent.model import Command, JsonValue, Lane, Site, Stored, new_event
+from agent.texts import Language, Text, say
+from agent.uplink.choice import Choice
+from agent.uplink.commands import CommandDesk
+from agent.uplink.connector import Connector
+from agent.uplink.extras import Extra, nobody
+from agent.uplink.inbox import Inbox
+from agent.uplink.limits import DEFAULT, Limits
+from agent.uplink.mqtt import FAILURE, Connection, Ended, Incoming, Login, Protocol
+from agent.uplink.payloads import Due, StatusMessage, rfc3339
+from agent.uplink.pump import Delivery, Interrupted, Pump
+from agent.uplink.sockets import ConnectFailed, Dialer, Resolver
+from agent.uplink.topics import Topics
+
+log = logging.getLogger(__name__)
+
+Receipts = Literal["off", "never", "live"]
+FaultName = Literal["broker", "refused", "receipts", "delivery"]
+SUPERVISE_S: Final = 1.0
+"""How often conditions that last (nothing connected, an alarm undelivered) are looked at."""
+STALLED_S: Final = 60.0
+"""The pump turns every second while it is connected; a minute without is a hang."""
+TEST_S: Final = 15.0
+"""What `test uplink` gives the broker; a deadline of the connection ends the wait sooner."""
+
+
+@dataclass(frozen=True, slots=True)
+class UplinkStatus:
+    """How the connection stands. Times as RFC 3339."""
+
+    connected: bool
+    broker: str | None
+    protocol: Protocol | None
+    since: str | None
+    receipts: Receipts
+    error: Text | None
+
+
+class Uplink:
+    """The way to the district. `run` it, `close` it; the rest may be called at any time from the loop."""
+
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        site: Site,
+        clock: Clock,
+        journal: Journal,
+        desk: CommandDesk,
+        *,
+        states: Callable[[], Iterable[tuple[str, bytes]]],
+        version: str,
+        started: datetime,
+        language: Language = "zh-CN",
+        limits: Limits = DEFAULT,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self.session = str(ULID.from_datetime(started))
+        self._settings = settings
+        self._site = site
+        self._clock = clock
+        self._journal = journal
+        self._desk = desk
+        self._states = states
+        self._version = version
+        self._started = started
+        self._language = language
+        self._limits = limits
+        self._topics = Topics.of(site)
+        self._pump = Pump(journal, self._topics, clock, limits, settings.receipt_timeout_s)
+        self._pump.on_change = self._changed
+        self._pump.on_refused = self._row_refused
+        self._pump.on_overdue = self._receipt_overdue
+        self._inbox = Inbox(desk, journal, self._topics, limits, self._publish)
+        self._inbox.on_receipt = self._receipt_taken
+        desk.add_verb("replay", self._replay)
+        journal.on_stored(self._on_stored)
+        self._resolver = resolver or Resolver()
+        self._on_change: list[Callable[[], None]] = []
+        self._on_fault: Callable[[str, Text | None], None] = lambda _name, _text: None
+        self._problems: dict[str, Text] = {}
+        self._faults: dict[FaultName, Text | None] = {}
+        self._connection: Connection | None = None
+        self._since: datetime | None = None
+        self._error: Text | None = None
+        self._leave: asyncio.Future[str] | None = None
+        self._closing = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._alone_since_ns: int | None = None
+        self._oldest_alarm = (0, 0)
+        self._adopt(settings)
+
+    # what others ask and tell
+
+    def status(self) -> UplinkStatus:
+        """How the connection stands."""
+        connection = self._connection
+        seen: Receipts = "live" if self._journal.receipts_seen else "never"
+        return UplinkStatus(
+            connected=connection is not None,
+            broker=str(connection.broker) if connection else None,
+            protocol=connection.protocol if connection else None,
+            since=rfc3339(self._since) if self._since and connection else None,
+            receipts=seen if self._settings.receipts else "off",
+            error=next(iter(self._problems.values()), None) or (None if connection else self._error),
+        )
+
+    def delivery(self, seq: int) -> Delivery:
+        """How far event `seq` has come: for its lamp."""
+        return self._pump.delivery(seq)
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Call back when the connection, or what is delivered, has changed."""
+        self._on_change.append(callback)
+
+    def on_fault(self, callback: Callable[[str, Text | None], None]) -> None:
+        """Call back with the name of a fault and its text, or None when it is over: `broker` (not connected, refused,
+        taken over, not allowed to hear commands), `refused` (rows that a broker refused), `receipts` (the district
+        disagrees), `delivery` (an alarm has waited too long)."""
+        self._on_fault = callback
+
+    def publish_retained(self, suffix: str, payload: bytes) -> None:
+        """Set what the topic `suffix` below the root retains; sent now or at the next connection, the latest only."""
+        self._pump.extras.retained(self._topics.below(suffix), payload)
+        self._pump.wake()
+
+    def progress(self) -> Text | None:
+        """What hangs, for the watchdog; None if nothing does."""
+        connection = self._connection
+        if connection is None or connection.ended.done():
+            return None
+        if connection.oldest_in_flight_s > 3 * self._limits.puback_s:
+            return say("uplink.stalled", seconds=round(connection.oldest_in_flight_s))
+        idle_s = (self._clock.boottime_ns() - self._pump.last_turn_ns) / NS_PER_S
+        return say("uplink.stalled", seconds=round(idle_s)) if idle_s > STALLED_S else None
+
+    async def ping(self) -> float:
+        """Return the milliseconds from a heartbeat to its acknowledgement. Raises Interrupted."""
+        if self._connection is None:
+            raise Interrupted(say("uplink.not-connected"))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[int | None] = loop.create_future()
+        began = loop.time()
+        self._publish_status("online", lambda code: None if answer.done() else answer.set_result(code))
+        code = await answer
+        if code is None:
+            raise Interrupted(say("uplink.not-connected"))
+        return (loop.time() - began) * 1000
+
+    async def test(self) -> dict[str, JsonValue]:
+        """Send one event all the way: `{"broker", "puback_ms", "receipt_ms" or null}`. Raises Interrupted."""
+        connection = self._connection
+        if connection is None:
+            raise Interrupted(say("uplink.not-connected"))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        (row,) = await self._journal.append(new_event("campus.test.uplink", Lane.EVENT, self._clock.moment()))
+        puback_ms = await self._until(row.seq, ("acked", "received"), began, TEST_S)
+        receipt_ms: float | None = None
+        if puback_ms is None:
+            raise Interrupted(say("uplink.test-timeout", broker=str(connection.broker), timeout_s=TEST_S))
+        if self._pump.expects_receipts:
+            receipt_ms = await self._until(row.seq, ("received",), began, self._settings.receipt_timeout_s)
+        return {"broker": str(connection.broker), "puback_ms": puback_ms, "receipt_ms": receipt_ms}
+
+    async def reconfigure(self, settings: UplinkSettings) -> None:
+        """Take new settings: the present connection is left in order, and another is made with them."""
+        self._adopt(settings)
+        self._ask_to_leave("settings")
+
+    async def run(self) -> None:
+        """Serve until `close`. Raises JournalError."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                helpers = [
+                    group.create_task(work) for work in (self._inbox.run(), self._supervise(), self._heartbeat())
+                ]
+                await self._keep_connected()
+                for task in helpers:
+                    task.cancel()
+        except* JournalError as errors:
+            raise first_of(errors) from None
+
+    async def close(self, deadline_s: float) -> None:
+        """Drain the alarm lane, say offline, disconnect: at most `deadline_s`."""
+        self._closing.set()
+        try:
+            async with asyncio.timeout(deadline_s):
+                if self._connection is not None:
+                    await self._pump.drained(everything=False)
+                    await self._say_offline()
+        except TimeoutError:
+            log.warning(say("uplink.close-timeout", deadline_s=deadline_s))
+        if self._connection is not None:
+            await self._connection.close()
+
+    # choosing and connecting
+
+    def _adopt(self, settings: UplinkSettings) -> None:
+        self._settings = settings
+        self._choice = Choice(len(settings.brokers), self._limits)
+        self._connector = Connector(
+            Dialer(settings.tls, self._clock, self._limits, self._resolver), self._limits, self._clock
+        )
+        self._pump.awaiting.timeout_s = settings.receipt_timeout_s
+        self._pump.receipts = settings.receipts
+        self._journal.set_receipts(settings.receipts)
+        self._desk.reconfigure(settings)
+
+    async def _keep_connected(self) -> None:
+        while not self._closing.is_set():
+            now_ns = self._clock.boottime_ns()
+            if self._journal.due_counts()[Lane.ALARM]:
+                self._choice.hurry(now_ns)
+            index = self._choice.pick(now_ns)
+            if index is None:
+                await self._wait(self._choice.wait_s(now_ns))
+                continue
+            choice = self._choice
+            try:
+                connection = await self._connect(index)
+            except ConnectFailed as error:
+                choice.failed(index, self._clock.boottime_ns(), refused=error.refused)
+                self._tell_failure(error)
+            else:
+                await self._session(connection, index, choice)
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait for a broker's time, for an alarm, or for the end."""
+        self._hurry.clear()
+        waits = [
+            asyncio.ensure_future(work)
+            for work in (self._clock.sleep(seconds), self._hurry.wait(), self._closing.wait())
+        ]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waits:
+                task.cancel()
+
+    async def _connect(self, index: int) -> Connection:
+        broker = self._settings.brokers[index]
+        will = (self._topics.status, self._status_payload("offline"))
+        return await self._connector.open(broker, self._login(), will)
+
+    def _login(self) -> Login:
+        settings = self._settings
+        return Login(
+            client_id=settings.client_id or f"campus-{self._site.district}-{self._site.school}",
+            username=settings.username,
+            password=self._password,
+            keepalive_s=round(settings.keepalive_s),
+        )
+
+    def _password(self) -> str | None:
+        try:
+            return self._settings.password.reveal() if self._settings.password else None
+        except SecretError as error:
+            raise ConnectFailed(error.text, refused=True) from None
+
+    # serving
+
+    async def _session(self, connection: Connection, index: int, choice: Choice) -> None:
+        """One connection from CONNACK to its end."""
+        began = asyncio.get_running_loop().time()
+        self._begin(connection)
+        connection.on_message = lambda message: self._heard(connection, message)
+        served = asyncio.ensure_future(self._pump.serve(connection))
+        guides = [
+            asyncio.ensure_future(self._subscribe(connection)),
+            asyncio.ensure_future(self._guide(connection, index)),
+        ]
+        try:
+            ended = await served
+            left = guides[1].result() if guides[1].done() and not guides[1].cancelled() else None
+        finally:
+            for task in (served, *guides):
+                task.cancel()
+            await asyncio.gather(*guides, return_exceptions=True)
+            self._connection = None
+            if self._alone_since_ns is None:
+                self._alone_since_ns = self._clock.boottime_ns()
+        self._end(ended, asyncio.get_running_loop().time() - began, index, choice, left)
+
+    def _begin(self, connection: Connection) -> None:
+        self._connection = connection
+        self._since = self._clock.wall()
+        self._error = self._alone_since_ns = None
+        self._leave = asyncio.get_running_loop().create_future()
+        self._problems.clear()
+        self._tell_broker_fault()
+        log.info(say("uplink.connected", broker=str(connection.broker), protocol=connection.protocol))
+        self._pump.extras.birth((self._topics.below(suffix), payload) for suffix, payload in self._states())
+        self._publish_status("online")
+        self._changed()
+
+    def _end(self, ended: Ended, lasted_s: float, index: int, choice: Choice, left: str | None) -> None:
+        now_ns = self._clock.boottime_ns()
+        if self._closing.is_set():
+            pass
+        elif left is not None:
+            choice.left(index, now_ns, wait_s=self._limits.retry_first_s if left == "receipts" else 0.0)
+            log.info(ended.text)
+        else:
+            takeover = choice.ended(index, lasted_s, now_ns, takeover=ended.kind == "takeover")
+            broker = str(self._settings.brokers[index]) if index < len(self._settings.brokers) else ""
+            text = (
+                say("uplink.takeover-guessed", broker=broker) if takeover and ended.kind != "takeover" else ended.text
+            )
+            self._error = text
+            if takeover:
+                self._problems["takeover"] = text
+                self._tell_broker_fault()
+            log.warning(text)
+        self._changed()
+
+    def _heard(self, connection: Connection, message: Incoming) -> None:
+        self._inbox.take(connection, message)
+
+    async def _subscribe(self, connection: Connection) -> None:
+        """Ask for commands and receipts; a refusal is a fault, as nothing would ever come."""
+        filters = (self._topics.commands, self._topics.receipt)
+        try:
+            codes = await connection.subscribe(filters)
+        except TimeoutError:
+            text = say("uplink.suback-timeout", broker=str(connection.broker))
+            connection.drop(Ended("unacknowledged", text))
+            return
+        except ConnectionError:
+            return
+        refused = [name for name, code in zip(filters, codes, strict=False) if code >= FAILURE]
+        if refused:
+            self._problems["subscription"] = say(
+                "uplink.subscribe-refused", broker=str(connection.broker), topics=", ".join(refused)
+            )
+            log.error(self._problems["subscription"])
+            self._tell_broker_fault()
+
+    async def _guide(self, connection: Connection, index: int) -> str:
+        """Decide when to leave a good connection, leave it, and say why."""
+        assert self._leave is not None
+        probing = asyncio.ensure_future(self._probe_first()) if index > 0 else None
+        waits: list[asyncio.Future[str]] = [self._leave, *([probing] if probing else [])]
+        try:
+            done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            why = next(iter(done)).result()
+        finally:
+            if probing:
+                probing.cancel()
+        log.info(say(f"uplink.leaving-{why}", broker=str(connection.broker)))
+        try:
+            async with asyncio.timeout(self._limits.quiesce_s):
+                await self._say_offline()
+                self._pump.quiet = True
+                await self._pump.drained(everything=True)
+        except TimeoutError:
+            pass  # what is in flight goes again on the next connection
+        await connection.close()
+        return why
+
+    async def _probe_first(self) -> str:
+        """Return when the first broker answers again. The probe has an id of its own: ours would end our session where
+        both are one cluster."""
+        login = self._login()
+        probe = Login(f"{login.client_id}-probe", login.username, login.password, login.keepalive_s, resume=False)
+        while True:
+            await self._clock.sleep(self._limits.return_s * self._choice.random.uniform(0.8, 1.2))
+            try:
+                connection = await self._connector.open(self._settings.brokers[0], probe)
+            except ConnectFailed as error:
+                log.debug("first broker: %s", error)
+                continue
+            await connection.close()
+            self._choice.answered(0)
+            return "return"
+
+    def _ask_to_leave(self, why: str) -> None:
+        if self._leave is not None and not self._leave.done():
+            self._leave.set_result(why)
+
+    # status, heartbeat, faults
+
+    def _status_payload(self, state: Literal["online", "offline"]) -> bytes:
+        counts = self._journal.due_counts()
+        head = self._journal.head
+        message = StatusMessage(
+            state=state,
+            session=self.session,
+            journal=self._journal.id,
+            seq=head.seq,
+            hash=head.hash,
+            due=Due(alarm=counts[Lane.ALARM], fault=counts[Lane.FAULT], event=counts[Lane.EVENT]),
+            oldest_due=self._journal.oldest_due(),
+            version=self._version,
+            clock=self._clock.quality(),
+            started=rfc3339(self._started),
+        )
+        return message.model_dump_json().encode()
+
+    def _publish_status(self, state: Literal["online", "offline"], done: Callable[[int | None], None] = nobody) -> None:
+        self._publish(Extra(self._topics.status, self._status_payload(state), retain=True, done=done))
+
+    async def _say_offline(self) -> None:
+        told = asyncio.Event()
+        self._publish_status("offline", lambda _code: told.set())
+        await told.wait()
+
+    def _publish(self, extra: Extra) -> None:
+        self._pump.extras.add(extra)
+        self._pump.wake()
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await self._clock.sleep(self._limits.heartbeat_s)
+            await self._desk.tell_untold()
+            if self._connection is not None and not self._pump.extras.urgent and not self._closing.is_set():
+                self._publish_status("online")
+
+    async def _supervise(self) -> None:
+        while True:
+            await self._clock.sleep(SUPERVISE_S)
+            now_ns = self._clock.boottime_ns()
+            alone_ns = self._alone_since_ns
+            if alone_ns is not None and now_ns - alone_ns > self._limits.offline_fault_s * NS_PER_S:
+                self._problems.setdefault("offline", self._error or say("uplink.not-connected"))
+                self._tell_broker_fault()
+            if self._journal.refused_count() == 0:
+                self._tell("refused", None)
+            self._tell("delivery", await self._undelivered(now_ns))
+
+    async def _undelivered(self, now_ns: int) -> Text | None:
+        """Whether the oldest alarm that is due has been the same one for too long."""
+        rows = await self._journal.due(Lane.ALARM, 0, 1)
+        if not rows and self._pump.expects_receipts:
+            rows = await self._journal.unreceipted(Lane.ALARM, 1)
+        if not rows or rows[0].type == "campus.alarm.repeated":
+            self._oldest_alarm = (0, 0)
+            return None
+        seq, since_ns = self._oldest_alarm
+        if seq != rows[0].seq:
+            seq, since_ns = self._oldest_alarm = (rows[0].seq, now_ns)
+        if now_ns - since_ns < self._limits.undelivered_s * NS_PER_S:
+            return None
+        return say("uplink.undelivered", seq=seq, seconds=round((now_ns - since_ns) / NS_PER_S / 30) * 30)
+
+    def _tell_failure(self, error: ConnectFailed) -> None:
+        """The first failure is a warning, the same again is noise."""
+        if self._alone_since_ns is None:
+            self._alone_since_ns = self._clock.boottime_ns()
+        log.log(logging.DEBUG if error.text == self._error else logging.WARNING, error.text)
+        self._error = error.text
+        if error.refused:
+            self._problems["refused"] = error.text
+            self._tell_broker_fault()
+        self._changed()
+
+    def _tell_broker_fault(self) -> None:
+        self._tell("broker", next(iter(self._problems.values()), None))
+
+    def _tell(self, name: FaultName, text: Text | None) -> None:
+        if self._faults.get(name) != text:
+            self._faults[name] = text
+            self._on_fault(name, text)
+
+    def _changed(self) -> None:
+        for callback in self._on_change:
+            callback()
+
+    # what the pump and the inbox tell
+
+    def _on_stored(self, rows: Sequence[Stored]) -> None:
+        if self._connection is None and any(row.lane == Lane.ALARM for row in rows):
+            self._hurry.set()
+
+    def _row_refused(self, row: Stored, text: Text) -> None:
+        fault = say("uplink.row-refused", seq=row.seq, type=row.type, reason=text)
+        log.error(fault)
+        self._tell("refused", fault)
+        self._changed()
+
+    def _receipt_overdue(self) -> bool:
+        if len(self._settings.brokers) < 2:
+            return False
+        self._ask_to_leave("receipts")
+        return True
+
+    def _receipt_taken(self, covered: int, disagrees: Text | None) -> None:
+        if disagrees is not None:
+            log.error(disagrees)
+        self._tell("receipts", disagrees)
+        self._pump.receipt_taken(covered)
+        self._changed()
+
+    async def _replay(self, command: Command) -> Mapping[str, JsonValue]:
+        """The verb `replay`: `{"from": a, "to": b}`, both included. Raises Interrupted."""
+        first, last = command.args.get("from"), command.args.get("to")
+        head = self._journal.head.seq
+        if not isinstance(first, int) or not isinstance(last, int) or not 1 <= first <= last:
+            raise Interrupted(say("uplink.replay-range", got=f"{first!r}..{last!r}", head=head))
+        sent, at = await self._pump.replay(first, min(last, head))
+        more = at + 1 if at < min(last, head) else None
+        return {"from": first, "to": min(last, head), "sent": sent, "next": more}
+
+    async def _until(self, seq: int, states: tuple[str, ...], began: float, timeout_s: float) -> float | None:
+        loop = asyncio.get_running_loop()
+        while loop.time() - began < timeout_s:
+            if self._journal.delivery(seq) in states:
+                return round((loop.time() - began) * 1000, 1)
+            await self._clock.sleep(0.005)
+        return None
+
+
+def first_of(errors: BaseExceptionGroup[JournalError]) -> JournalError:
+    """The first error of a group, however deep."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, JournalError)
+    return error
