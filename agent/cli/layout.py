@@ -31,15 +31,15 @@ def wrap(text: str, columns: int) -> list[str]:
     """Break `text` into lines of at most `columns`, at spaces or between wide characters. Only a single run of
     ASCII (a path, a URL) may be longer: it must stay whole to be copied."""
     lines: list[str] = []
-    line = ""
+    line: list[str] = []
     for token in TOKEN.findall(text):
-        fits = width(line) + width(token.rstrip()) <= columns
-        if line and not fits and token[0] not in NEVER_FIRST:
-            lines.append(line.rstrip())
-            line = token.lstrip()
-        else:
-            line += token if line else token.lstrip()
-    return [*lines, line.rstrip()] if line.strip() or not lines else lines
+        if line and width("".join(line)) + width(token.rstrip()) > columns:
+            moved = [line.pop()] if token[0] in NEVER_FIRST and len(line) > 1 else []
+            lines.append("".join(line).rstrip())
+            line = moved
+        if line or not token.isspace():
+            line.append(token)
+    return [*lines, "".join(line).rstrip()] if line or not lines else lines
 
 
 def paragraphs(text: str, columns: int, indent: str = "") -> list[str]:

@@ -18,14 +18,15 @@ SHORTEST: Final = 4
 BASE64_SHORTEST: Final = 6
 """Characters of base64 that depend on the secret alone; fewer would hit innocent words."""
 
-NAMED_LIKE_A_SECRET: Final = r"[\w-]*(?:passw(?:or)?d|passphrase|secret|token|psk|pin|key)"
+KEY_NAMES: Final = r"[\w-]*(?:passw(?:or)?d|passphrase|secret|token|psk|pin|key)"
 REFERENCE: Final = re.compile(
     r"""\{\s*(?:file\s*=\s*["']/[^"']*["']|credential\s*=\s*["'][\w.-]+["']|env\s*=\s*["']\w+["'])\s*\}"""
 )
 """What `agent.secrets` accepts as the place of a secret: that may be shown."""
 ASSIGNMENT: Final = re.compile(
-    rf"""(?P<key>(?<![\w-])["']?{NAMED_LIKE_A_SECRET}["']?\s*=\s*)"""
-    r"""(?P<value>\"\"\".*?\"\"\"|'''.*?'''|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\{[^}]*\}|\[[^\]]*\]|[^\s,}\]#]+)""",
+    rf"""(?P<key>(?<![\w-])["']?{KEY_NAMES}["']?\s*=\s*)"""
+    r"""(?P<value>\"\"\".*?\"\"\"|'''.*?'''|"(?:\\.|[^"\\\n])*"|'[^'\n]*'|\{[^}]*\}|\[[^\]]*\]|[^\s,}\]#]+)"""
+    r"(?P<comment>[ \t]*#[^\n]*)?",
     re.DOTALL | re.IGNORECASE,
 )
 USER_IN_URL: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^\s/@\"']+@", re.IGNORECASE)
@@ -36,7 +37,9 @@ def scrub_toml(text: str) -> str:
 
     def replace(match: re.Match[str]) -> str:
         value = match["value"]
-        return match[0] if REFERENCE.fullmatch(value) else f'{match["key"]}"{MARK}"'
+        if REFERENCE.fullmatch(value):
+            return match[0]
+        return f'{match["key"]}"{MARK}"'  # and no comment, which may tell the password before
 
     return scrub_urls(ASSIGNMENT.sub(replace, text))
 

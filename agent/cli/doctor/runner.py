@@ -30,6 +30,9 @@ async def run_check(check: Check) -> Sequence[Finding]:
     except OSError as error:
         message = say("doctor.os-error", error=error.strerror or str(error), path=error.filename or "-")
         return [fail(check.name, message, say("doctor.see-message"))]
+    except Exception as error:  # noqa: BLE001 - one check's bug must not hide what all the others found
+        message = say("doctor.bug", error=f"{type(error).__name__}: {error}")
+        return [fail(check.name, message, say("doctor.bug-remedy"))]
 
 
 async def in_thread(work: Callable[[], T]) -> T:
