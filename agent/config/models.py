@@ -1,32 +1,36 @@
 """The configuration as frozen settings. TOML's key is the field's alias; the attribute's name has the unit.
 
 The constraints here concern one value each; what concerns several is in `checks`, what concerns the machine
-(files that must exist) in `files`. Descriptions are in English, and go into the JSON Schema and the reference.
+(files that must exist) in `machine`. What each key is for is said in the catalogue (`fields.<table>-<key>`), from
+where it goes into the JSON Schema, the reference and error messages, in both languages.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny
 
-from agent.config.problems import Problem
+from agent.config.merge import Origins, locate
+from agent.config.problems import KeyPath, Problem, dotted
 from agent.config.values import (
     AbsolutePath,
     Baudrate,
     Broker,
     District,
+    GbId,
     Id,
     InputName,
     KindName,
     ListenAddress,
     PortName,
+    School,
     TimezoneName,
     Verb,
 )
 from agent.driver import Driver
 from agent.model import Site
 from agent.secrets import Secret, SecretError
-from agent.texts import Language
+from agent.texts import Language, Text
 from agent.units import Duration, Size
 
 __all__ = [
@@ -62,18 +66,19 @@ class Settings(BaseModel):
     """What all tables have in common: frozen, and no key that we do not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+    table: ClassVar[str] = ""
+    """The first part of its texts' keys in the catalogue."""
 
 
 class SiteSettings(Settings):
     """[site]: which school this is."""
 
-    district: District = Field(description="GB/T 2260 county code, six digits")
-    school: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="the school in topics: lower-case letters, digits, hyphens"
-    )
-    name: str = Field(min_length=1, max_length=100, description="the school's name for people")
-    timezone: TimezoneName = Field("Asia/Shanghai", description="IANA time zone of all times that are shown and sent")
-    language: Language = Field("zh-CN", description="language of texts in events, logs and pages")
+    table: ClassVar[str] = "site"
+    district: District
+    school: School
+    name: str = Field(min_length=1, max_length=100)
+    timezone: TimezoneName = "Asia/Shanghai"
+    language: Language = "zh-CN"
 
     @property
     def site(self) -> Site:
@@ -84,21 +89,19 @@ class SiteSettings(Settings):
 class JournalSettings(Settings):
     """[journal]: where events are kept until the district has them, and for how long after."""
 
-    path: AbsolutePath = Field(Path("/var/lib/campus-agent/journal.db"), description="the journal's SQLite file")
-    max_size_bytes: Size = Field(
-        1 << 30, alias="max_size", ge=JOURNAL_MIN_BYTES, description="largest size of the journal on disk"
-    )
-    keep_s: Duration = Field(180 * 86_400.0, alias="keep", gt=0, description="how long delivered events are kept")
+    table: ClassVar[str] = "journal"
+    path: AbsolutePath = Path("/var/lib/campus-agent/journal.db")
+    max_size_bytes: Size = Field(1 << 30, alias="max_size", ge=JOURNAL_MIN_BYTES)
+    keep_s: Duration = Field(180 * 86_400.0, alias="keep", gt=0)
 
 
 class TlsSettings(Settings):
     """[uplink.tls]: how mqtts:// brokers are verified, and how we prove who we are."""
 
-    ca: AbsolutePath | None = Field(None, description="CA certificates (PEM); the system's if not given")
-    cert: AbsolutePath | None = Field(None, description="our certificate (PEM), together with key")
-    key: Secret | None = Field(
-        None, description="our private key (PEM): { file = ... } or { credential = ... }, read from a file"
-    )
+    table: ClassVar[str] = "uplink-tls"
+    ca: AbsolutePath | None = None
+    cert: AbsolutePath | None = None
+    key: Secret | None = None
 
     def key_path(self) -> Path | None:
         """The file that holds the private key; raises SecretError if it can be in none."""
@@ -108,113 +111,96 @@ class TlsSettings(Settings):
 class CommandSettings(Settings):
     """[uplink.commands]: which commands of the district are carried out."""
 
-    allow: tuple[Verb, ...] | None = Field(None, description="verbs that are carried out; all if not given")
-    actors: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
-        None, description="who may give commands; everybody if not given"
-    )
+    table: ClassVar[str] = "uplink-commands"
+    allow: tuple[Verb, ...] | None = None
+    actors: tuple[Annotated[str, Field(min_length=1)], ...] | None = None
 
 
 class UplinkSettings(Settings):
     """[uplink]: the way to the district."""
 
-    brokers: tuple[Broker, ...] = Field(
-        min_length=1, description="mqtt://host:port or mqtts://host:port, best first; returns to the first"
-    )
-    username: str | None = Field(None, min_length=1, description="name to log in with at the broker")
-    password: Secret | None = Field(None, description="password to log in with at the broker")
-    client_id: str = Field(
-        "", max_length=128, description="MQTT client identifier; campus-{district}-{school} if not given"
-    )
-    keepalive_s: WholeSeconds = Field(
-        30, alias="keepalive", ge=1, le=3600, description="MQTT keep alive: a dead connection shows within 1.5 times"
-    )
-    receipts: bool = Field(True, description="wait for the district's receipts; false for a district that sends none")
-    ack_timeout_s: Duration = Field(
-        15.0, alias="ack_timeout", gt=0, le=3600, description="an alarm that nobody acknowledged by then escalates"
-    )
-    receipt_timeout_s: Duration = Field(
-        10.0, alias="receipt_timeout", gt=0, le=3600, description="an alarm without receipt by then is sent again"
-    )
-    lamp_means: LampMeans = Field("acknowledged", description="what a steady lamp says")
-    tls: TlsSettings | None = Field(None, description="certificates for mqtts:// brokers")
-    commands: CommandSettings = Field(CommandSettings(), description="which commands are carried out")
+    table: ClassVar[str] = "uplink"
+    brokers: tuple[Broker, ...] = Field(min_length=1)
+    username: str | None = Field(None, min_length=1)
+    password: Secret | None = None
+    client_id: str = Field("", max_length=128)
+    keepalive_s: WholeSeconds = Field(30, alias="keepalive", ge=1, le=3600)
+    receipts: bool = True
+    ack_timeout_s: Duration = Field(15.0, alias="ack_timeout", gt=0, le=3600)
+    receipt_timeout_s: Duration = Field(10.0, alias="receipt_timeout", gt=0, le=3600)
+    lamp_means: LampMeans = "acknowledged"
+    tls: TlsSettings | None = None
+    commands: CommandSettings = CommandSettings()
 
 
 class BusSettings(Settings):
     """[[bus]]: one serial line, which its devices share."""
 
-    id: Id = Field(description="the line's name, unique in the school")
-    port: PortName = Field(description="serial device, socket://host:port or rfc2217://host:port")
-    baudrate: Baudrate = Field(9600, description="bits per second")
-    bytesize: Literal[7, 8] = Field(8, description="data bits")
-    parity: Literal["N", "E", "O"] = Field("N", description="N none, E even, O odd")
-    stopbits: Literal[1, 2] = Field(1, description="stop bits")
-    poll_interval_s: Duration = Field(
-        0.05, alias="poll_interval", ge=0.005, le=60, description="every input is looked at once in this time"
-    )
+    table: ClassVar[str] = "bus"
+    id: Id
+    port: PortName
+    baudrate: Baudrate = 9600
+    bytesize: Literal[7, 8] = 8
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: Literal[1, 2] = 1
+    poll_interval_s: Duration = Field(0.05, alias="poll_interval", ge=0.005, le=60)
 
 
 class PointSettings(Settings):
     """[[device.point]]: one input that means something."""
 
-    id: Id = Field(description="the point's name, unique in its device")
-    name: str = Field(min_length=1, max_length=100, description="the point's name for people: where it is")
-    kind: KindName = Field(description="what it is; gives class, latch and priority")
-    input: InputName = Field(description="the device's input, counted from 0, or its name")
-    contact: Literal["no", "nc"] = Field("no", description="no: closes on alarm; nc: opens on alarm")
-    debounce_s: Duration = Field(
-        0.03, alias="debounce", ge=0, le=10, description="a change must last so long to be taken"
-    )
-    lamp: int | None = Field(None, ge=0, description="the device's output that shows whether the district has it")
-    siren: int | None = Field(None, ge=0, description="the device's output that sounds when it escalates")
-    lamp_means: LampMeans | None = Field(
-        None, description="what a steady lamp says here; uplink.lamp_means if not given"
-    )
-    stuck_after_s: Duration = Field(
-        300.0, alias="stuck_after", gt=0, description="an input active for so long is stuck: a fault"
-    )
-    cameras: tuple[Id, ...] = Field((), description="cameras that look here: snapshot and clip on alarm")
-    gb_id: str | None = Field(None, pattern=r"^[0-9]{20}$", description="GB/T 28181 code, 20 digits")
+    table: ClassVar[str] = "point"
+    id: Id
+    name: str = Field(min_length=1, max_length=100)
+    kind: KindName
+    input: InputName
+    contact: Literal["no", "nc"] = "no"
+    debounce_s: Duration = Field(0.03, alias="debounce", ge=0, le=10)
+    lamp: int | None = Field(None, ge=0)
+    siren: int | None = Field(None, ge=0)
+    lamp_means: LampMeans | None = None
+    stuck_after_s: Duration = Field(300.0, alias="stuck_after", gt=0)
+    cameras: tuple[Id, ...] = ()
+    gb_id: GbId | None = None
 
 
 class DeviceHead(Settings):
     """[[device]]: one piece of hardware; its remaining keys are its driver's."""
 
-    id: Id = Field(description="the device's name, unique in the school")
-    name: str = Field(min_length=1, max_length=100, description="the device's name for people")
-    driver: str = Field(description="its protocol; `campus-agent drivers` lists them")
-    bus: str | None = Field(None, description="the line it is on, for a driver of a bus")
-    offline_after_s: Duration = Field(
-        10.0, alias="offline_after", gt=0, le=86_400, description="silent for so long it is offline: a fault"
-    )
+    table: ClassVar[str] = "device"
+    id: Id
+    name: str = Field(min_length=1, max_length=100)
+    driver: str
+    bus: str | None = None
+    offline_after_s: Duration = Field(10.0, alias="offline_after", gt=0, le=86_400)
 
 
 class DeviceSettings(DeviceHead):
     """A device with its points and its driver, ready to run."""
 
-    points: tuple[PointSettings, ...] = Field((), alias="point", description="its inputs that mean something")
-    settings: SerializeAsAny[Driver] = Field(description="the driver, made of the device's remaining keys")
+    points: tuple[PointSettings, ...] = Field((), alias="point")
+    settings: SerializeAsAny[Driver]
 
 
 class CameraSettings(Settings):
     """[[camera]]: one camera."""
 
-    id: Id = Field(description="the camera's name, unique in the school")
-    name: str = Field(min_length=1, max_length=100, description="the camera's name for people")
-    driver: Literal["onvif", "rtsp"] = Field(description="its protocol")
-    address: str = Field(min_length=1, description="host or IP address; for rtsp, its URL without name and password")
-    username: str | None = Field(None, min_length=1, description="name to log in with")
-    password: Secret | None = Field(None, description="password to log in with")
-    preroll_s: Duration = Field(
-        10.0, alias="preroll", ge=0, le=60, description="how much a clip shows before the alarm"
-    )
-    gb_id: str | None = Field(None, pattern=r"^[0-9]{20}$", description="GB/T 28181 code, 20 digits")
+    table: ClassVar[str] = "camera"
+    id: Id
+    name: str = Field(min_length=1, max_length=100)
+    driver: Literal["onvif", "rtsp"]
+    address: str = Field(min_length=1)
+    username: str | None = Field(None, min_length=1)
+    password: Secret | None = None
+    preroll_s: Duration = Field(10.0, alias="preroll", ge=0, le=60)
+    gb_id: GbId | None = None
 
 
 class ConsoleSettings(Settings):
     """[console]: the local web page."""
 
-    listen: ListenAddress = Field("127.0.0.1:8080", description="address and port of the web page")
+    table: ClassVar[str] = "console"
+    listen: ListenAddress = "127.0.0.1:8080"
 
     @property
     def host(self) -> str:
@@ -230,7 +216,8 @@ class ConsoleSettings(Settings):
 class ControlSettings(Settings):
     """[control]: the socket through which the command line speaks to the daemon."""
 
-    socket: AbsolutePath | None = Field(None, description="the Unix socket; in the runtime directory if not given")
+    table: ClassVar[str] = "control"
+    socket: AbsolutePath | None = None
 
 
 class Config(Settings):
@@ -246,8 +233,16 @@ class Config(Settings):
     control: ControlSettings = ControlSettings()
     sources: tuple[Path, ...] = ()
     """The files that it was read from."""
-    warnings: Annotated[tuple[Problem, ...], Field(exclude=True)] = ()
+    warnings: tuple[Problem, ...] = Field((), exclude=True)
     """What is allowed and probably not meant."""
+    origins: Origins = Field({}, exclude=True, repr=False)
+    """Which part comes from which file."""
+
+    def problem(self, path: KeyPath, rule: Text, found: Text | str | None, remedy: Text | None) -> Problem:
+        """Make a finding about the part at `path`."""
+        main = self.sources[0] if self.sources else Path()
+        file, there = locate(self.origins, main, path)
+        return Problem(file, dotted(there), rule, found, remedy)
 
     def as_data(self) -> dict[str, Any]:
         """The whole as JSON values, with TOML's keys; of a secret only where it comes from."""

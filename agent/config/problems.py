@@ -40,7 +40,7 @@ class Problem:
         where = say("config.at-key", file=self.file, key=self.key) if self.key else say("config.at", file=self.file)
         if self.subject:
             where = say("config.of", where=where, subject=self.subject)
-        what = self.rule
+        what = say("config.expected", rule=self.rule)
         if self.found is not None:
             what = say("config.found", rule=self.rule, found=self.found)
         if self.remedy is not None:
@@ -68,16 +68,9 @@ def _both(text: Text | str | None) -> JsonValue:
 
 
 class ConfigErrors(Spoken):
-    """The configuration cannot be used; `problems` has every reason at once."""
+    """The configuration cannot be used. `problems` has every reason; the error's own text only counts them."""
 
-    def __init__(self, problems: Sequence[Problem]) -> None:
+    def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
+        super().__init__(say("config.errors", path=path, count=len(problems)))
+        self.path = path
         self.problems = tuple(problems)
-        super().__init__(_lines([problem.text for problem in self.problems]))
-
-
-def _lines(texts: Sequence[Text]) -> Text:
-    """Chain sentences into one text with a line each."""
-    whole = texts[0]
-    for text in texts[1:]:
-        whole = say("config.lines", first=whole, then=text)
-    return whole

@@ -26,6 +26,10 @@ PORT_MAX: Final = 65_535
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """Ids become levels of MQTT topics and parts of URIs: no "/", "+", "#", no leading "$" (MQTT 5.0, 4.7), nothing that
 a URI would escape, and no leading "_", which stands for "none" in topics."""
+DISTRICT_PATTERN: Final = r"^[0-9]{6}$"
+SCHOOL_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+GB_ID_PATTERN: Final = r"^[0-9]{20}$"
+"""GB/T 28181-2022, annex E: 20 digits."""
 VERB_PATTERN: Final = r"^[a-z][a-z0-9-]{0,31}$"
 BAUDRATES: Final = (300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 76800, 115200, 230400, 460800)
 """What RS-485 and RS-232 equipment in schools can be set to."""
@@ -194,7 +198,15 @@ class Broker:
 
 
 District = Annotated[
-    str, _matching(r"^[0-9]{6}$", say("config.district")), WithJsonSchema({"type": "string", "pattern": r"^[0-9]{6}$"})
+    str,
+    _matching(DISTRICT_PATTERN, say("config.district")),
+    WithJsonSchema({"type": "string", "pattern": DISTRICT_PATTERN}),
+]
+School = Annotated[
+    str, _matching(SCHOOL_PATTERN, say("config.school")), WithJsonSchema({"type": "string", "pattern": SCHOOL_PATTERN})
+]
+GbId = Annotated[
+    str, _matching(GB_ID_PATTERN, say("config.gb-id")), WithJsonSchema({"type": "string", "pattern": GB_ID_PATTERN})
 ]
 Id = Annotated[str, _matching(ID_PATTERN, say("config.id")), WithJsonSchema({"type": "string", "pattern": ID_PATTERN})]
 Verb = Annotated[

@@ -1,0 +1,211 @@
+"""What concerns buses, devices, points and cameras among each other. Pure."""
+
+from collections.abc import Container, Sequence
+from typing import Any, Final
+
+from agent.config.models import BusSettings, DeviceSettings, PointSettings
+from agent.config.problems import KeyPath
+from agent.config.report import Report
+from agent.config.sections import DevicePart, Parts, build_device
+from agent.config.timing import bus_timing
+from agent.config.values import did_you_mean
+from agent.driver import BusDriver
+from agent.kinds import KINDS
+from agent.texts import Text, say
+from agent.units import format_duration, shown
+
+SURE_PRESS_S: Final = 0.05
+"""The shortest press of a hurried hand; one that nobody sees is an alarm that nobody gets (DESIGN 7)."""
+LONG_DEBOUNCE_S: Final = 0.2
+"""Contacts bounce for 5-20 ms, relays for up to 50; beyond this, presses are thrown away instead of bounces."""
+QUIET_ROUNDS: Final = 3
+"""A device that is given less than so many rounds to answer goes offline by a single disturbed reply."""
+FIRST_PRIORITY: Final = 1
+SLACK_S: Final = 1e-6
+"""Sums of decimal fractions are off by less."""
+
+
+def check_field(parts: Parts, report: Report) -> None:
+    """Report what does not fit together."""
+    check_ports(parts, report)
+    for part in parts.devices:
+        check_bus_of(part, parts, report)
+        check_points(part, parts, report)
+    check_addresses(parts, report)
+    check_emptiness(parts, report)
+    check_timing(parts, report)
+
+
+def check_ports(parts: Parts, report: Report) -> None:
+    """Two conductors on one line would talk into each other's exchanges."""
+    first: dict[str, KeyPath] = {}
+    for at, bus in parts.buses:
+        if bus.port in first:
+            found = say("config.also-at", value=shown(bus.port), place=report.place((*first[bus.port], "port")))
+            report.error((*at, "port"), say("config.port-once"), found=found, remedy=say("config.port-share"))
+        first.setdefault(bus.port, at)
+
+
+def check_bus_of(part: DevicePart, parts: Parts, report: Report) -> None:
+    """The bus that a device names, or does not name."""
+    at: KeyPath = (*part.at, "bus")
+    bus = part.raw.get("bus")
+    known = [id_ for _, id_ in parts.ids.get("bus", [])]
+    if isinstance(bus, str) and bus not in known:
+        report.error(at, say("config.bus-known"), found=shown(bus), remedy=_pick(bus, known, "bus"))
+    if part.driver is None:
+        return
+    if isinstance(part.driver, BusDriver) and bus is None:
+        rule = say("config.bus-needed", driver=part.driver.name)
+        report.error(at, rule, remedy=say("config.add-bus", known=", ".join(known) or "-"))
+    elif not isinstance(part.driver, BusDriver) and bus is not None:
+        rule = say("config.bus-unwanted", driver=part.driver.name)
+        report.error(at, rule, found=shown(bus), remedy=say("config.remove-key"))
+
+
+def _pick(word: str, known: Sequence[str], array: str) -> Text:
+    return did_you_mean(word, known) if known else say("config.add-array", name=array)
+
+
+def check_addresses(parts: Parts, report: Report) -> None:
+    """Two units with one address on one bus answer at once, and neither is understood."""
+    first: dict[tuple[str, int], KeyPath] = {}
+    for part in parts.devices:
+        bus = part.raw.get("bus")
+        if not isinstance(part.driver, BusDriver) or not isinstance(bus, str):
+            continue
+        unit = part.driver.bus_address()
+        if (bus, unit) in first:
+            found = say("config.also-at", value=unit, place=report.place((*first[bus, unit], "unit")))
+            report.error(
+                (*part.at, "unit"), say("config.unit-once", bus=bus), found=found, remedy=say("config.readdress")
+            )
+        first.setdefault((bus, unit), part.at)
+
+
+def check_points(part: DevicePart, parts: Parts, report: Report) -> None:
+    """The inputs, outputs and cameras that the points of one device name."""
+    inputs: dict[int | str, KeyPath] = {}
+    outputs: dict[int, tuple[KeyPath, str]] = {}
+    for at, point in part.points:
+        if part.driver is not None:
+            _check_input(part, at, point, report)
+        if point.input in inputs:
+            found = say(
+                "config.also-at", value=_plain(point.input), place=report.place((*inputs[point.input], "input"))
+            )
+            report.error((*at, "input"), say("config.input-once"), found=found, remedy=say("config.input-other"))
+        inputs.setdefault(point.input, at)
+        for role in ("lamp", "siren"):
+            _check_output(part, at, point, role, outputs, report)
+        _check_kind(at, point, report)
+        _check_cameras(at, point, parts, report)
+
+
+def _check_input(part: DevicePart, at: KeyPath, point: PointSettings, report: Report) -> None:
+    assert part.driver is not None
+    available = part.driver.inputs_available()
+    if point.input not in available:
+        rule = say("config.input-exists", known=_listing(available))
+        report.error((*at, "input"), rule, found=_plain(point.input), remedy=say("config.input-fix"))
+
+
+def _plain(value: Any) -> str:
+    return shown(value)
+
+
+def _listing(available: Container[Any]) -> Text | str:
+    """What a device has: `0-7`, names, or nothing."""
+    if isinstance(available, range) and available:
+        return f"{available[0]}-{available[-1]}"
+    if isinstance(available, list | tuple | set | frozenset | dict) and available:
+        return ", ".join(sorted(map(str, available)))
+    return say("config.none")
+
+
+def _check_output(
+    part: DevicePart,
+    at: KeyPath,
+    point: PointSettings,
+    role: str,
+    outputs: dict[int, tuple[KeyPath, str]],
+    report: Report,
+) -> None:
+    """An output must exist, and a lamp's must be its own; several points may share a siren."""
+    output = getattr(point, role)
+    if output is None:
+        return
+    if part.driver is not None and output not in (available := part.driver.outputs_available()):
+        rule = say("config.output-exists", known=_listing(available))
+        report.error((*at, role), rule, found=str(output), remedy=say("config.output-fix"))
+    if output in outputs and "lamp" in (role, outputs[output][1]):
+        other, other_role = outputs[output]
+        found = say("config.also-at", value=output, place=report.place((*other, other_role)))
+        report.error((*at, role), say("config.lamp-once"), found=found, remedy=say("config.output-other"))
+    outputs.setdefault(output, (at, role))
+
+
+def _check_kind(at: KeyPath, point: PointSettings, report: Report) -> None:
+    kind = KINDS[point.kind]
+    for role in ("lamp", "siren"):
+        if kind.silent and getattr(point, role) is not None:
+            rule = say("config.silent", kind=kind.name)
+            report.warn((*at, role), rule, found=str(getattr(point, role)), remedy=say("config.silent-fix"))
+    if kind.class_ == "alarm" and point.debounce_s > LONG_DEBOUNCE_S:
+        rule = say("config.debounce", limit=format_duration(LONG_DEBOUNCE_S))
+        found = format_duration(point.debounce_s)
+        report.warn((*at, "debounce"), rule, found=found, remedy=say("config.debounce-fix", lost=found))
+
+
+def _check_cameras(at: KeyPath, point: PointSettings, parts: Parts, report: Report) -> None:
+    known = [id_ for _, id_ in parts.ids.get("camera", [])]
+    for position, camera in enumerate(point.cameras):
+        if camera not in known:
+            remedy = _pick(camera, known, "camera")
+            report.error((*at, "cameras", position), say("config.camera-known"), found=shown(camera), remedy=remedy)
+
+
+def check_emptiness(parts: Parts, report: Report) -> None:
+    """An agent that watches nothing, and devices and lines that nobody uses."""
+    if not parts.devices:
+        report.warn(("device",), say("config.some-device"), remedy=say("config.add-array", name="device"))
+    for part in parts.devices:
+        if not part.raw.get("point"):
+            report.warn(
+                (*part.at, "point"), say("config.some-point"), remedy=say("config.add-array", name="device.point")
+            )
+    used = {part.raw.get("bus") for part in parts.devices}
+    for at, bus in parts.buses:
+        if bus.id not in used:
+            report.warn(at, say("config.bus-used"), remedy=say("config.bus-use", bus=bus.id))
+
+
+def check_timing(parts: Parts, report: Report) -> None:
+    """Presses that a bus can miss, and devices that have no time to answer."""
+    whole = [(part, build_device(part)) for part in parts.devices if part.head is not None and part.driver is not None]
+    for at, bus in parts.buses:
+        timing = bus_timing(bus, [device for _, device in whole])
+        for part, device in whole:
+            if (press := timing.press.get(device.id)) is None:
+                continue
+            if is_urgent(device) and press.healthy_s > SURE_PRESS_S + SLACK_S:
+                _warn_slow(report, at, bus, device, press.healthy_s)
+            if device.offline_after_s < QUIET_ROUNDS * timing.round.probing_s:
+                limit = format_duration(round(QUIET_ROUNDS * timing.round.probing_s, 3))
+                rule = say("config.offline-after", limit=limit, rounds=QUIET_ROUNDS)
+                found = format_duration(device.offline_after_s)
+                at_key: KeyPath = (*part.at, "offline_after")
+                report.warn(at_key, rule, found=found, remedy=say("config.offline-after-fix"))
+
+
+def is_urgent(device: DeviceSettings) -> bool:
+    """Whether a person presses something on it."""
+    kinds = (KINDS[point.kind] for point in device.points)
+    return any(kind.class_ == "alarm" and kind.priority == FIRST_PRIORITY for kind in kinds)
+
+
+def _warn_slow(report: Report, at: KeyPath, bus: BusSettings, device: DeviceSettings, press_s: float) -> None:
+    rule = say("config.sure-press", limit=format_duration(SURE_PRESS_S), device=device.id)
+    found = say("config.sure-press-found", press=format_duration(round(press_s, 3)))
+    remedy = say("config.sure-press-fix", bus=bus.id, baudrate=bus.baudrate)
+    report.warn((*at, "poll_interval"), rule, found=found, remedy=remedy)

@@ -1,0 +1,166 @@
+"""The tables of the merged configuration become settings, each by itself, so that an error in one hides none in
+another. What could not be read is missing from `Parts`; whatever is there may be checked against the rest."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from agent.config.drivers import NoDriver, find_driver
+from agent.config.fields import keys_of
+from agent.config.merge import Merged, frozen
+from agent.config.models import (
+    BusSettings,
+    CameraSettings,
+    ConsoleSettings,
+    ControlSettings,
+    DeviceHead,
+    DeviceSettings,
+    JournalSettings,
+    PointSettings,
+    SiteSettings,
+    UplinkSettings,
+)
+from agent.config.problems import KeyPath
+from agent.config.report import Report
+from agent.config.rules import add_errors, unknown_key
+from agent.driver import Driver
+from agent.texts import say
+from agent.units import FROM_TOML, shown, type_of
+
+M = TypeVar("M", bound=BaseModel)
+
+TABLES: Final[Mapping[str, type[BaseModel]]] = {
+    "site": SiteSettings,
+    "journal": JournalSettings,
+    "uplink": UplinkSettings,
+    "console": ConsoleSettings,
+    "control": ControlSettings,
+}
+ARRAYS: Final[Mapping[str, type[BaseModel]]] = {"bus": BusSettings, "device": DeviceHead, "camera": CameraSettings}
+REQUIRED: Final = ("site", "uplink")
+POINT: Final = "point"
+
+
+@dataclass(slots=True)
+class DevicePart:
+    """One `[[device]]` as far as it could be read."""
+
+    at: KeyPath
+    raw: Mapping[str, Any]
+    head: DeviceHead | None = None
+    driver: Driver | None = None
+    points: list[tuple[KeyPath, PointSettings]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Parts:
+    """All that could be read, with where it stands."""
+
+    tables: dict[str, Any] = field(default_factory=dict)
+    buses: list[tuple[KeyPath, BusSettings]] = field(default_factory=list)
+    cameras: list[tuple[KeyPath, CameraSettings]] = field(default_factory=list)
+    devices: list[DevicePart] = field(default_factory=list)
+    ids: dict[str, list[tuple[KeyPath, str]]] = field(default_factory=dict)
+    """Every id that is written, by array, also those of things that could not be read."""
+
+
+def read_sections(merged: Merged, report: Report) -> Parts:
+    """Read every table; report what is wrong with each."""
+    parts = Parts()
+    for name, value in merged.data.items():
+        if name in TABLES:
+            if (model := _table(report, TABLES[name], value, (name,))) is not None:
+                parts.tables[name] = model
+        elif name in ARRAYS:
+            for at, item in _items(report, value, (name,)):
+                _note_id(parts, name, at, item)
+                _item(parts, report, name, at, item)
+        else:
+            unknown_key(report, (name,), {**TABLES, **ARRAYS})
+    for name in REQUIRED:
+        if name not in merged.data:
+            keys = ", ".join(key for key, known in keys_of(TABLES[name]).items() if known.is_required())
+            report.error((name,), say("config.missing-table", name=name), remedy=say("config.add-table", keys=keys))
+    return parts
+
+
+def _table(report: Report, model: type[M], raw: object, at: KeyPath) -> M | None:
+    """Read one table."""
+    if not isinstance(raw, dict):
+        report.error(at, say("units.type-table"), found=type_of(raw), remedy=say("config.write-table", name=at[-1]))
+        return None
+    try:
+        return model.model_validate(frozen(raw), strict=True, context=FROM_TOML, by_alias=True, by_name=False)
+    except ValidationError as error:
+        add_errors(report, error, model, raw, at)
+        return None
+
+
+def _items(report: Report, raw: object, at: KeyPath) -> list[tuple[KeyPath, dict[str, Any]]]:
+    """The tables of an array of tables."""
+    name = ".".join(str(part) for part in at if isinstance(part, str))
+    if not isinstance(raw, list):
+        report.error(at, say("config.tables"), found=type_of(raw), remedy=say("config.write-tables", name=name))
+        return []
+    found: list[tuple[KeyPath, dict[str, Any]]] = []
+    for position, item in enumerate(raw):
+        if isinstance(item, dict):
+            found.append(((*at, position), item))
+        else:
+            remedy = say("config.write-tables", name=name)
+            report.error((*at, position), say("units.type-table"), found=type_of(item), remedy=remedy)
+    return found
+
+
+def _note_id(parts: Parts, array: str, at: KeyPath, item: Mapping[str, Any]) -> None:
+    if isinstance(id_ := item.get("id"), str):
+        parts.ids.setdefault(array, []).append((at, id_))
+
+
+def _item(parts: Parts, report: Report, array: str, at: KeyPath, raw: dict[str, Any]) -> None:
+    if array == "bus":
+        if (bus := _table(report, BusSettings, raw, at)) is not None:
+            parts.buses.append((at, bus))
+    elif array == "camera":
+        if (camera := _table(report, CameraSettings, raw, at)) is not None:
+            parts.cameras.append((at, camera))
+    else:
+        parts.devices.append(_device(parts, report, at, raw))
+
+
+def _device(parts: Parts, report: Report, at: KeyPath, raw: dict[str, Any]) -> DevicePart:
+    """Read one device: its own keys, its points, and its driver's keys."""
+    own = keys_of(DeviceHead)
+    part = DevicePart(at, raw)
+    part.head = _table(report, DeviceHead, {key: value for key, value in raw.items() if key in own}, at)
+    for point_at, point_raw in _items(report, raw.get(POINT, []), (*at, POINT)):
+        _note_id(parts, f"{POINT} of {at[-1]}", point_at, point_raw)
+        if (point := _table(report, PointSettings, point_raw, point_at)) is not None:
+            part.points.append((point_at, point))
+    rest = {key: value for key, value in raw.items() if key not in own and key != POINT}
+    if isinstance(name := raw.get("driver"), str):
+        part.driver = _driver(report, at, name, rest)
+    return part
+
+
+def _driver(report: Report, at: KeyPath, name: str, rest: dict[str, Any]) -> Driver | None:
+    try:
+        driver = find_driver(name)
+    except NoDriver as error:
+        report.error((*at, "driver"), error.rule, found=shown(name), remedy=error.remedy)
+        return None
+    known = {**keys_of(DeviceHead), POINT: None, **keys_of(driver)}
+    unknown = [key for key in rest if key not in known]
+    for key in unknown:
+        unknown_key(report, (*at, key), known)
+    return _table(report, driver, {key: value for key, value in rest.items() if key in known}, at)
+
+
+def build_device(part: DevicePart) -> DeviceSettings:
+    """Put together a device of which every part could be read."""
+    assert part.head is not None
+    assert part.driver is not None
+    fields = {name: getattr(part.head, name) for name in DeviceHead.model_fields}
+    return DeviceSettings(**fields, points=tuple(point for _, point in part.points), settings=part.driver)
