@@ -1,0 +1,222 @@
+"""The simulated school: broker, modules with buttons and lamps, the real daemon, and the district, all running.
+
+Everything that is shown or checked is taken from the outside: presses from the simulated modules, commits from the
+daemon's control socket, arrivals from MQTT, lamps from the coils that the daemon wrote over the (pseudo) serial lines.
+"""
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from agent.clock import SystemClock
+from agent.config.models import Broker
+from agent.control import ControlClient
+from agent.control.client import ControlError, DaemonDown
+from agent.demo.district import District, Event
+from agent.demo.lamp import LampWatch
+from agent.demo.module import Modules
+from agent.demo.processes import BrokerProcess, DaemonProcess, free_port
+from agent.demo.settings import BAUDRATE, BUTTONS, OUTPUTS, INPUT, SITE, UNIT, Button, toml
+from agent.demo.trail import Trail
+from agent.texts import Language, Spoken
+
+PRESS_S: Final = 0.2
+"""How long a finger stays on a button."""
+DUE_EVERY_S: Final = 0.2
+"""How often the daemon is asked what is due; a call takes less than a millisecond."""
+EVENTS_KEPT: Final = 50
+TIMEZONE: Final = "Asia/Shanghai"
+
+
+@dataclass
+class Place:
+    """One button of the running school."""
+
+    button: Button
+    module: Modules
+    outputs: list[LampWatch]
+    """What each coil did on the wire."""
+    trail: Trail | None = None
+    """What became of the last press."""
+    pressed: bool = False
+    plugged: bool = True
+
+    @property
+    def lamp(self) -> LampWatch | None:
+        return None if self.button.lamp is None else self.outputs[self.button.lamp]
+
+    @property
+    def siren(self) -> LampWatch | None:
+        return None if self.button.siren is None else self.outputs[self.button.siren]
+
+
+class School:
+    """`async with School(folder, language) as school`: started, and gone at the end. Raises ChildFailed."""
+
+    def __init__(self, folder: Path, language: Language) -> None:
+        self.folder = folder
+        self.config = folder / "agent.toml"
+        self.clock = SystemClock(TIMEZONE)
+        self.places: dict[str, Place] = {}
+        """By the button's key."""
+        self.arrived: deque[tuple[Event, int]] = deque(maxlen=EVENTS_KEPT)
+        """The last events that the district got, with the boot clock of their arrival."""
+        self.due: dict[str, int] = {}
+        self.seq = 0
+        """The end of the daemon's chain."""
+        self.uplink_connected = False
+        self.problem: asyncio.Future[Spoken] = asyncio.get_running_loop().create_future()
+        """Set when a process ends that should not."""
+        self._stopping = False
+        self._language = language
+        self._stack = contextlib.AsyncExitStack()
+        self._port = free_port()
+        self.broker = BrokerProcess(self._port, folder / "broker.log")
+        self.daemon = DaemonProcess(self.config, folder)
+        self.district = District(Broker(False, "127.0.0.1", self._port), SITE, self.clock, self._arrived)
+
+    @property
+    def broker_url(self) -> str:
+        return str(self.district.broker)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _start(self) -> None:
+        self._stack.push_async_callback(self.broker.kill)
+        await self.broker.start()
+        self._spawn(self.district.run())
+        for button in BUTTONS:
+            self.places[button.key] = await self._build(button)
+        ttys = tuple(str(place.module.link) for place in self.places.values())
+        self.config.write_text(toml(self.folder, self._port, ttys, self._language), encoding="utf-8")
+        self._stack.push_async_callback(self.stop_daemon)
+        await self.daemon.start()
+        self._spawn(self._watch_daemon())
+        self._spawn(self._follow_journal())
+        self._spawn(self._follow_due())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.ensure_future(work)
+
+        async def end() -> None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+        self._stack.push_async_callback(end)
+
+    # what a person does
+
+    def press(self, key: str) -> Trail:
+        """Press a button for a moment; return the trail of this press, which fills by itself."""
+        place = self.places[key]
+        place.pressed = True
+        place.module.press(UNIT, INPUT)
+        place.trail = Trail(self.clock.boottime_ns())
+        asyncio.get_running_loop().call_later(PRESS_S, self._release, place)
+        return place.trail
+
+    @staticmethod
+    def _release(place: Place) -> None:
+        place.module.release(UNIT, INPUT)
+        place.pressed = False
+
+    async def toggle_broker(self) -> None:
+        """Crash the broker, or start it again. Raises ChildFailed."""
+        if self.broker.running:
+            await self.broker.kill()
+        else:
+            await self.broker.start()
+
+    async def stop_daemon(self) -> int:
+        """Stop the daemon as systemd would; return its exit code."""
+        self._stopping = True
+        return await self.daemon.stop()
+
+    def toggle_module(self, key: str) -> None:
+        """Pull the plug of a module's serial adapter, or put it in again."""
+        place = self.places[key]
+        place.plugged = not place.plugged
+        if place.plugged:
+            place.module.plug()
+        else:
+            place.module.unplug()
+
+    async def reset_all(self) -> list[dict[str, Any]]:
+        """The district resets every button; return the replies. Raises TimeoutError when the broker is away."""
+        return [await self.district.reset(button.device, button.point) for button in BUTTONS]
+
+    # what is seen
+
+    def _arrived(self, event: Event, at_ns: int) -> None:
+        self.arrived.append((event, at_ns))
+        self._note(event, "district" if event["type"] != "campus.alarm.acknowledged" else "acknowledged", at_ns)
+
+    def _note(self, event: Event, step: str, at_ns: int) -> None:
+        for place in self.places.values():
+            data = event["data"]
+            if place.trail and (data.get("device"), data.get("point")) == (place.button.device, place.button.point):
+                place.trail.note(step, event, at_ns)
+
+    def look(self) -> None:
+        """Bring what can only be told by looking up to date: whether the lamps are steady by now."""
+        now_ns = self.clock.boottime_ns()
+        for place in self.places.values():
+            if place.trail and place.lamp:
+                place.trail.look(place.lamp, now_ns)
+
+    # what follows along
+
+    async def _watch_daemon(self) -> None:
+        await self.daemon.wait()
+        if not self._stopping and not self.problem.done():
+            self.problem.set_result(self.daemon.ended())
+
+    async def _follow_journal(self) -> None:
+        """Hear of every commit as soon as the daemon tells it."""
+        with contextlib.suppress(DaemonDown, ControlError):
+            async with self._control() as client:
+                async for event in client.stream("events-tail", n=0, follow=True):
+                    if isinstance(event, dict):
+                        self._note(event, "stored", self.clock.boottime_ns())
+
+    async def _follow_due(self) -> None:
+        with contextlib.suppress(DaemonDown, ControlError):
+            async with self._control() as client:
+                while True:
+                    status = await client.call("status")
+                    assert isinstance(status, dict)
+                    due, uplink = status["due"], status["uplink"]
+                    assert isinstance(due, dict)
+                    assert isinstance(uplink, dict)
+                    self.due = {lane: int(str(count)) for lane, count in due.items()}
+                    self.seq = int(str(status["seq"]))
+                    self.uplink_connected = bool(uplink["connected"])
+                    await asyncio.sleep(DUE_EVERY_S)
+
+    def _control(self) -> ControlClient:
+        return ControlClient([self.folder / "control.sock"])
+
+    async def _build(self, button: Button) -> Place:
+        watches = [LampWatch() for _ in range(OUTPUTS)]
+
+        def on_coil(_unit: int, coil: int, value: bool, _monotonic_ns: int) -> None:
+            watches[coil].saw(value, self.clock.boottime_ns())
+
+        modules = Modules(
+            self.folder / f"tty-{button.device}", [UNIT], coils=OUTPUTS, baudrate=BAUDRATE, on_coil=on_coil
+        )
+        await self._stack.enter_async_context(modules)
+        return Place(button, modules, watches)
