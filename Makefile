@@ -12,7 +12,7 @@ CODE   := agent drivers tests bench
 TEST_PACKAGES := mosquitto mosquitto-clients iproute2 nftables libfaketime strace systemd \
                  $(if $(shell command -v node),,nodejs npm)
 
-.PHONY: help demo test check bench lock clean venv
+.PHONY: help demo test check bench lock clean venv wheels
 
 help:
 	@echo "make demo     a simulated school in this terminal; needs Python 3.11 and nothing else"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench    measurements, see bench/README.md"
 	@echo "make venv     only .venv, with everything for development"
 	@echo "make lock     bring the lock files in line with pyproject.toml (UPGRADE=--upgrade for newer versions)"
+	@echo "make wheels   dist/: all that a gateway without a network needs, for this kind of machine and Python"
 	@echo "make clean    remove what the above made here"
 	@echo "PYTHON=python3.12 make ...   another Python, 3.11 or newer"
 
@@ -47,6 +48,13 @@ lock: $(VENV)/.dev
 	$(UV) --extra dev --group build --constraint requirements.lock --output-file requirements-dev.lock
 	$(subst pyproject.toml,,$(UV)) --group build --constraint requirements-dev.lock \
 	    --output-file requirements-build.lock
+
+wheels: $(VENV)/.runtime
+	rm -rf dist
+	$(PY) -m pip --disable-pip-version-check --quiet download --require-hashes --no-deps --only-binary :all: \
+	    -r requirements.lock -d dist
+	$(PY) -m hatchling build -t wheel -d dist
+	cp requirements.lock dist/
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis docs/examples/node_modules
