@@ -23,10 +23,11 @@ STEP_S: Final = 1.0
 class ClockWatch:
     """Keeps the wall clock of the start, to find by how much the first sync moved it."""
 
-    def __init__(self, clock: Clock, journal: Journal, desk: AlarmDesk) -> None:
+    def __init__(self, clock: Clock, journal: Journal, desk: AlarmDesk, floor: datetime | None) -> None:
         self._clock = clock
         self._journal = journal
         self._desk = desk
+        self._floor = floor
         self._start_wall = clock.wall()
         self._start_ns = clock.boottime_ns()
         self._synced = clock.quality() == "synced"
@@ -57,14 +58,14 @@ class ClockWatch:
             await self._journal.note_sync(offset)
         offset_ms = round(offset.total_seconds() * 1000)
         moment = self._clock.moment()
-        await self._journal.append(new_event("campus.agent.clock-synced", Lane.EVENT, moment, offset_ms=offset_ms))
+        await self._desk.tell(new_event("campus.agent.clock-synced", Lane.EVENT, moment, offset_ms=offset_ms))
 
     def offset(self, elapsed_s: float) -> timedelta:
         """By how much the wall clock moved beyond what passed on the boot clock."""
         return self._clock.wall() - self._start_wall - timedelta(seconds=elapsed_s)
 
     async def _before_floor(self) -> None:
-        floor: datetime | None = self._journal.floor
+        floor = self._floor
         if floor and self._start_wall < floor:
             text = say("runtime.clock-before-floor", wall=self._start_wall.isoformat(timespec="seconds"), floor=floor)
             log.warning(text)

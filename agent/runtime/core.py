@@ -13,7 +13,7 @@ from agent.bus import Bus
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import Config
 from agent.control import ControlServer, socket_candidates
-from agent.journal import Journal, Trouble
+from agent.journal import Journal, Trouble, read_floor
 from agent.model import JsonValue, Lane, new_event
 from agent.runtime.clockwatch import ClockWatch
 from agent.runtime.desk import AlarmDesk
@@ -33,9 +33,11 @@ MAINTAIN_EVERY_S: Final = 60.0
 STATUS_EVERY_S: Final = 10.0
 """How often `systemctl status` gets a new line."""
 DRAIN_S: Final = 5.0
-"""What a stop gives the alarm lane to empty; systemd kills after TimeoutStopSec (15 s in our unit)."""
+"""What a stop gives the alarm lane to empty; systemd kills after TimeoutStopSec (20 s in our unit)."""
 DESK_STALL_S: Final = 20.0
 """The desk turns every 5 s at least; four turns missed means that it hangs."""
+COMMIT_STALL_S: Final = 15.0
+"""A commit takes milliseconds, seconds on a dying SD card; one that takes this is not coming back."""
 STOPPED_KEY: Final = "agent/stopped"
 """Saved with the event of a clean stop; its absence at a start means a crash or a power cut."""
 RESTART_EXIT: Final = 75
@@ -62,6 +64,7 @@ class Core:
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises JournalLocked, JournalError, Restart."""
         self._catch_signals()
+        self._floor = read_floor(self._config.journal.path)
         journal = await Journal.open(self._config.journal, self._config.site.site, self._clock)
         try:
             await self._run_with(journal)
@@ -81,7 +84,7 @@ class Core:
             log.warning(problem)
         async with asyncio.TaskGroup() as group:
             field = Field(group, desk, self._clock)
-            verbs = Verbs(desk, journal, self._clock, field.links, self._health)
+            verbs = Verbs(desk, self._clock, field.links, self._health)
             commands = CommandDesk(journal, self._clock, config.uplink, verbs.handlers(), config.site.language)
             uplink = self._make_uplink(journal, commands)
             self._parts = Parts(
@@ -107,7 +110,7 @@ class Core:
                 for name, work in {
                     "desk": desk.run(),
                     "uplink": uplink.run(),
-                    "clock": ClockWatch(self._clock, journal, desk).run(),
+                    "clock": ClockWatch(self._clock, journal, desk, self._floor).run(),
                     "maintain": self._maintain(journal),
                     "reload": reloader.run(),
                     "watchdog": self._watchdog(journal, uplink, field),
@@ -174,7 +177,7 @@ class Core:
             clean_stop=STOPPED_KEY in journal.saved or not journal.head.seq,
             kept_aside=str(journal.kept_aside) if journal.kept_aside else None,
         )
-        await journal.append(event, save={STOPPED_KEY: None})
+        await self._desk.tell(event, save={STOPPED_KEY: None})
         text: Text | None = None
         reason = journal.trouble or ""
         if journal.store == "memory":
@@ -255,7 +258,9 @@ class Core:
     def _stuck(self, journal: Journal, uplink: Uplink, field: Field) -> Text | str | None:
         if self._clock.boottime_ns() - self._desk.last_turn_ns > DESK_STALL_S * NS_PER_S:
             return "alarms"
-        return journal.progress() or uplink.progress() or field.stalled()
+        if journal.progress().stuck(COMMIT_STALL_S):
+            return "journal"
+        return uplink.progress() or field.stalled()
 
     def _health(self) -> Mapping[str, str]:
         """One word per part, for the self-test."""
@@ -275,7 +280,7 @@ class Core:
         await server.close()
         await self._field.stop()
         event = new_event("campus.agent.stopped", Lane.EVENT, self._clock.moment(), version=__version__)
-        await self._parts.journal.append(event, save={STOPPED_KEY: event.id})
+        await self._desk.tell(event, save={STOPPED_KEY: event.id})
         await self._parts.uplink.close(DRAIN_S)
         for task in tasks:
             task.cancel()

@@ -5,6 +5,7 @@ brought up to date. One task turns the engine's timers and the lamps' blinking.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -12,9 +13,11 @@ from agent.alarms.engine import Alarms, Outcome
 from agent.alarms.lamp import Delivery
 from agent.clock import NS_PER_S, Clock
 from agent.driver import Sample
-from agent.journal import Journal
-from agent.model import JsonValue, Moment, Stored
+from agent.journal import Journal, JournalFull
+from agent.model import Event, JsonValue, Moment, Stored
 from agent.texts import Text
+
+log = logging.getLogger(__name__)
 
 LONGEST_NAP_S: Final = 5.0
 """The desk looks up at least so often, which is what the watchdog counts on."""
@@ -53,10 +56,22 @@ class AlarmDesk:
         """Make an outcome durable, then show it. Raises JournalError."""
         stored: tuple[Stored, ...] = ()
         if outcome.events or outcome.save:
-            stored = await self._journal.append(*outcome.events, save=outcome.save)
+            try:
+                stored = await self._journal.append(*outcome.events, save=outcome.save)
+            except JournalFull as error:  # events of the event lane alone; the journal has counted them as lost
+                log.debug("%s", error)
             self.engine.stored(stored)
             self.on_states()
         self.poke()
+        return stored
+
+    async def tell(self, event: Event, save: Mapping[str, str | None] | None = None) -> Stored | None:
+        """Record an event that is no alarm's; None if the journal has no room for it. Raises JournalError."""
+        try:
+            (stored,) = await self._journal.append(event, save=save)
+        except JournalFull as error:
+            log.debug("%s", error)
+            return None
         return stored
 
     async def samples(self, device: str, samples: Sequence[Sample]) -> None:

@@ -44,7 +44,9 @@ class Field:
         }
         await self._stop([f"device:{name}" for name in touched] + [f"bus:{name}" for name in changed_buses])
         for name in touched:
-            self.links.pop(name, None)
+            link = self.links.pop(name, None)
+            if link and link.device.bus in self.buses:
+                self.buses[link.device.bus].leave(name)
         for name in changed_buses:
             self.buses.pop(name, None)
             if name in buses:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from ulid import ULID
@@ -10,7 +10,6 @@ from ulid import ULID
 from agent.alarms.engine import Press
 from agent.control import Methods, Peer
 from agent.control.server import Params
-from agent.journal.chain import published
 from agent.model import Command, JsonValue, Lane, Stored
 from agent.runtime.desk import AlarmDesk
 from agent.runtime.status import Parts, bus_status, point_status, status
@@ -68,21 +67,25 @@ class ControlMethods:
     async def _queue_show(self, _params: Params, _peer: Peer) -> JsonValue:
         journal = self._parts.journal
         due: dict[str, JsonValue] = {str(lane): count for lane, count in journal.due_counts().items()}
-        return {"due": due, "oldest_due": journal.oldest_due(), "refused": journal.refused_count}
+        return {"due": due, "oldest_due": journal.oldest_due(), "refused": journal.refused_count()}
 
     async def _queue_list(self, params: Params, _peer: Peer) -> JsonValue:
         journal, limit = self._parts.journal, limit_of(params)
         if params.get("state") == "refused":
-            return [
-                {**row(refused.stored), "state": "refused", "code": refused.code, "reason": refused.reason}
-                for refused in await journal.refused(limit)
-            ]
+            return await self._refused_rows(limit)
         lanes = [Lane(str(params["lane"]))] if params.get("lane") else list(Lane)
         rows: list[JsonValue] = []
         for lane in lanes:
             waiting = [*await journal.unreceipted(lane, limit), *await journal.due(lane, 0, limit)]
             rows += [{**row(stored), "state": journal.delivery(stored.seq)} for stored in waiting]
         return rows[:limit]
+
+    async def _refused_rows(self, limit: int) -> list[JsonValue]:
+        rows: list[JsonValue] = []
+        for refused in await self._parts.journal.refused(limit):
+            for stored in await self._parts.journal.rows(refused.seq, refused.seq):
+                rows.append({**row(stored), "state": "refused", "code": refused.code, "reason": refused.reason})
+        return rows
 
     async def _queue_retry(self, params: Params, _peer: Peer) -> JsonValue:
         seqs = params.get("seqs")
@@ -132,8 +135,9 @@ class ControlMethods:
                 yield {**point_status(view), "state": "waiting", "latency_ms": None}
             while waiting:
                 press = await queue.get()
-                if (view := waiting.get((press.device, press.point))) is not None:
-                    del waiting[press.device, press.point]
+                key = (press.device, press.point)
+                if key in waiting:
+                    view = waiting.pop(key)
                     outcome = self._desk.engine.test_passed(
                         press.device, press.point, press.latency_ms, self._parts.clock.moment()
                     )
@@ -173,11 +177,10 @@ class ControlMethods:
         return await self._reload()
 
     def _event(self, stored: Stored) -> JsonValue:
-        journal = self._parts.journal
-        event: JsonValue = json.loads(published(stored, journal.late(stored), journal.correct(stored)))
+        event: JsonValue = json.loads(self._parts.journal.published(stored))
         return event
 
-    def _fan_out(self, stored: list[Stored]) -> None:
+    def _fan_out(self, stored: Sequence[Stored]) -> None:
         for queue in self._tails:
             for one in stored:
                 if not queue.full():

@@ -51,7 +51,7 @@ class Reloader:
                 config = await asyncio.to_thread(load, self._path)
             except ConfigErrors as error:
                 first = error.problems[0]
-                text = say("runtime.reload-failed", count=len(error.problems), first=first.line)
+                text = say("runtime.reload-failed", count=len(error.problems), first=first.text)
                 await self._desk.fault("configuration", text)
                 raise ReloadRefused(text) from None
             return await self._apply(config)

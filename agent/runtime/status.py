@@ -56,7 +56,7 @@ def status(parts: Parts) -> dict[str, JsonValue]:
         "hash": journal.head.hash,
         "due": due,
         "oldest_due": journal.oldest_due(),
-        "refused": journal.refused_count,
+        "refused": journal.refused_count(),
         "journal": journal_status(journal, parts.config),
         "uplink": uplink_status(parts.uplink),
         "devices": [device_status(device, parts) for device in parts.config.devices],
@@ -164,8 +164,8 @@ def retained(parts: Parts) -> Iterable[tuple[str, bytes]]:
 def inventory(device: DeviceSettings, parts: Parts) -> dict[str, JsonValue]:
     """One device as `inventory/{device}` carries it."""
     link = parts.links[device.id]
-    bus = parts.config.bus(device.bus) if device.bus else None
-    address = urlsplit(bus.port)._replace(query="", fragment="").geturl() if bus else None
+    port = next((bus.port for bus in parts.config.buses if bus.id == device.bus), None)
+    address = urlsplit(port)._replace(query="", fragment="").geturl() if port else None
     if isinstance(device.settings, BusDriver) and address:
         address = f"{address}#{device.settings.bus_address()}"
     return {

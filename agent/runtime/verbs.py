@@ -5,7 +5,6 @@ from typing import Final
 
 from agent.alarms.engine import Alarms, Outcome, Refusal
 from agent.clock import NS_PER_S, Clock
-from agent.journal import Journal
 from agent.model import Command, JsonValue, Lane, new_event
 from agent.runtime.desk import AlarmDesk
 from agent.runtime.devices import DeviceLink
@@ -22,11 +21,8 @@ OUTPUT_LONGEST_S: Final = 3600.0
 class Verbs:
     """The handlers of `ack`, `reset`, `output` and `selftest` (DESIGN 6)."""
 
-    def __init__(
-        self, desk: AlarmDesk, journal: Journal, clock: Clock, links: Mapping[str, DeviceLink], health: "Health"
-    ) -> None:
+    def __init__(self, desk: AlarmDesk, clock: Clock, links: Mapping[str, DeviceLink], health: "Health") -> None:
         self._desk = desk
-        self._journal = journal
         self._clock = clock
         self._links = links
         self._health = health
@@ -65,8 +61,8 @@ class Verbs:
         type_ = "campus.test.passed" if passed else "campus.test.failed"
         listed: dict[str, JsonValue] = dict(checks)
         event = new_event(type_, Lane.EVENT, self._clock.moment(), kind="selftest", actor=command.actor, checks=listed)
-        (stored,) = await self._journal.append(event)
-        return {"passed": passed, "checks": listed, "seq": stored.seq}
+        stored = await self._desk.tell(event)
+        return {"passed": passed, "checks": listed, "seq": stored.seq if stored else None}
 
 
 Health = Callable[[], Mapping[str, str]]
