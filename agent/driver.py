@@ -151,7 +151,9 @@ class Driver(BaseModel):
     """A protocol. Subclasses name their source in the docstring, and describe every field. A field with a unit has
     the unit in its name and TOML's key as its alias; Python code may use either."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, hide_input_in_errors=True
+    )
 
     name: ClassVar[str]
     """As configuration writes it: `driver = "modbus-io"` is class `ModbusIo` in `drivers/modbus_io.py`."""

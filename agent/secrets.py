@@ -4,6 +4,7 @@ TOML writes `{ file = "/path" }`, `{ credential = "name" }` (systemd's LoadCrede
 `{ env = "NAME" }`. A literal string is accepted too, and `check-config` warns about it.
 """
 
+import errno
 import os
 import re
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from agent.texts import Spoken, say
+from agent.texts import Spoken, Text, say
 from agent.units import BadSetting, type_of
 
 CREDENTIALS_ENV: Final = "CREDENTIALS_DIRECTORY"
@@ -36,6 +37,14 @@ _NAMES: Final = {
 
 class SecretError(Spoken):
     """A secret cannot be had where the configuration says it is. Never holds any part of the secret."""
+
+
+def os_reason(error: OSError) -> Text | str:
+    """Why the system did not give a file: the usual reasons in the reader's language, others as the system says."""
+    names = {errno.ENOENT: "missing", errno.EACCES: "denied", errno.EPERM: "denied", errno.EISDIR: "folder"}
+    if name := names.get(error.errno or 0):
+        return say(f"secrets.os-{name}")
+    return error.strerror or str(error)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -133,7 +142,7 @@ def _read(path: Path) -> str:
         with path.open("rb") as file:
             raw = file.read(SECRET_MAX_BYTES + 1)
     except OSError as error:
-        raise SecretError(say("secrets.unreadable", path=path, reason=error.strerror or error)) from error
+        raise SecretError(say("secrets.unreadable", path=path, reason=os_reason(error))) from error
     if len(raw) > SECRET_MAX_BYTES:
         raise SecretError(say("secrets.too-large", path=path, limit=SECRET_MAX_BYTES))
     try:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.config.problems import Problem
+from agent.secrets import os_reason
 from agent.texts import Text, say
 
 FILE_MAX_BYTES: Final = 4 << 20
@@ -15,29 +16,29 @@ CONF_D: Final = "conf.d"
 
 _PLACE: Final = re.compile(r"\(at (?:line (\d+), column (\d+)|end of document)\)$")
 _REASONS: Final[Mapping[str, str]] = {
-    "Invalid statement": "toml-statement",
-    "Expected newline or end of document after a statement": "toml-one-per-line",
-    "Found invalid character": "toml-character",
-    "Illegal character": "toml-character",
-    "Cannot declare": "toml-twice",
-    "Cannot overwrite a value": "toml-twice",
-    "Cannot mutate immutable namespace": "toml-twice",
-    "Cannot redefine namespace": "toml-twice",
-    "Duplicate inline table key": "toml-twice",
-    "Expected ']'": "toml-table-end",
-    "Expected ']]'": "toml-table-end",
-    "Expected '='": "toml-equals",
-    "Invalid initial character for a key part": "toml-key",
-    "Unclosed array": "toml-array-end",
-    "Unclosed inline table": "toml-inline-end",
-    "Unescaped '\\'": "toml-escape",
-    "Invalid hex value": "toml-escape",
-    "Escaped character is not": "toml-escape",
-    "Unterminated string": "toml-string-end",
-    "Expected '\"": "toml-string-end",
-    "Expected \"'": "toml-string-end",
-    "Invalid date or datetime": "toml-value",
-    "Invalid value": "toml-value",
+    "Invalid statement": "statement",
+    "Expected newline or end of document after a statement": "one-per-line",
+    "Found invalid character": "character",
+    "Illegal character": "character",
+    "Cannot declare": "twice",
+    "Cannot overwrite a value": "twice",
+    "Cannot mutate immutable namespace": "twice",
+    "Cannot redefine namespace": "twice",
+    "Duplicate inline table key": "twice",
+    "Expected ']'": "table-end",
+    "Expected ']]'": "table-end",
+    "Expected '='": "equals",
+    "Invalid initial character for a key part": "key",
+    "Unclosed array": "array-end",
+    "Unclosed inline table": "inline-end",
+    "Unescaped '\\'": "escape",
+    "Invalid hex value": "escape",
+    "Escaped character is not": "escape",
+    "Unterminated string": "string-end",
+    "Expected '\"": "string-end",
+    "Expected \"'": "string-end",
+    "Invalid date or datetime": "value",
+    "Invalid value": "value",
 }
 """How tomllib's messages begin -> our text. What it does not cover gets a general one; a test holds it against
 every message in tomllib's source."""
@@ -83,9 +84,7 @@ def read(file: Path) -> dict[str, Any] | Problem:
 
 
 def _unreadable(file: Path, error: OSError) -> Problem:
-    reason = "config.file-is-folder" if isinstance(error, IsADirectoryError) else "config.file-os-error"
-    found = say(reason, reason=error.strerror or str(error))
-    return Problem(file, "", say("config.file-readable"), found, say("config.file-check-rights"))
+    return Problem(file, "", say("config.file-readable"), os_reason(error), say("config.file-check-rights"))
 
 
 def parse(file: Path, raw: bytes) -> dict[str, Any] | Problem:
@@ -115,7 +114,7 @@ def _syntax_problem(file: Path, text: str, message: str) -> Problem:
     rule: Text = say("config.toml-valid")
     for beginning, key in _REASONS.items():
         if message.startswith(beginning):
-            rule = say(f"config.{key}")
+            rule = say(f"config.toml-{key}")
     where = say("config.toml-end" if place and not place[1] else "config.toml-place", line=line, column=column)
     known = place is not None
     return Problem(file, "", rule, where if known else say("config.toml-no-place"), say("config.toml-fix"))

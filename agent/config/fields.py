@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from types import GenericAlias, UnionType
-from typing import Any, Final, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -11,8 +11,6 @@ from agent.config.problems import KeyPath
 from agent.driver import Driver
 from agent.secrets import Secret
 from agent.texts import Text, room_texts, say
-
-TEXTS: Final = "fields"
 
 
 def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
@@ -28,8 +26,8 @@ def table_of(model: type[BaseModel]) -> str:
 def field_text(model: type[BaseModel], key: str) -> Text | str | None:
     """What a key is for: from the catalogue, else as the field describes itself."""
     name = f"{table_of(model)}-{key.replace('_', '-')}"
-    if name in room_texts(TEXTS):
-        return say(f"{TEXTS}.{name}")
+    if name in room_texts("fields"):
+        return say(f"fields.{name}")
     field = keys_of(model).get(key)
     return field.description if field else None
 
@@ -40,18 +38,18 @@ def model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
         if isinstance(part, int):
             continue  # the items of an array have the model that was found for it
         field = keys_of(model).get(part)
-        found = _models_in(field.annotation) if field else []
+        found = models_in(field.annotation) if field else []
         if not found:
             return None
         model = found[0]
     return model
 
 
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and not isinstance(annotation, GenericAlias) and issubclass(annotation, BaseModel):
         return [annotation]
     is_compound = isinstance(annotation, UnionType | GenericAlias) or hasattr(annotation, "__args__")
-    return [model for part in get_args(annotation) for model in _models_in(part)] if is_compound else []
+    return [model for part in get_args(annotation) for model in models_in(part)] if is_compound else []
 
 
 def secrets_of(table: BaseModel, at: KeyPath = ()) -> Iterator[tuple[KeyPath, Secret]]:

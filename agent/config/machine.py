@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from agent.config.fields import secrets_of
 from agent.config.models import Config
 from agent.config.problems import KeyPath, Problem
-from agent.secrets import SecretError
+from agent.secrets import SecretError, os_reason
 from agent.texts import Text, say
 
 TLS: Final[KeyPath] = ("uplink", "tls")
@@ -49,7 +49,7 @@ def _pem_trouble(path: Path) -> Text | None:
     except ssl.SSLError:
         return say("config.pem-none", path=path)
     except OSError as error:
-        return say("config.path-trouble", path=path, reason=error.strerror or str(error))
+        return say("config.path-trouble", path=path, reason=os_reason(error))
     return None
 
 
@@ -65,7 +65,7 @@ def _check_key(config: Config, cert: Path | None, key: Path, *, intact: bool) ->
         found = say("config.key-mismatch" if mismatch else "config.key-unusable", path=key)
         return [config.problem((*TLS, "key"), rule, found, say("config.key-fix"))]
     except OSError as error:
-        found = say("config.path-trouble", path=key, reason=error.strerror or str(error))
+        found = say("config.path-trouble", path=key, reason=os_reason(error))
         return [config.problem((*TLS, "key"), rule, found, say("config.pem-fix", path=key))]
     return []
 

@@ -1,0 +1,170 @@
+"""JSON Schema (2020-12) of the configuration, for editors: `python -m agent.config.schema > config/schema.json`.
+
+It is made of the same models that load the configuration. What it cannot say (limits of durations, what must fit
+together) only `check-config` knows.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any, Final
+
+from annotated_types import BaseMetadata, Ge, Gt, Interval, Le, Lt
+from pydantic import BaseModel
+
+from agent.config.drivers import driver_names, find_driver
+from agent.config.fields import field_text, keys_of, models_in, table_of
+from agent.config.models import DeviceHead, PointSettings
+from agent.config.sections import ARRAYS, POINT, REQUIRED, TABLES
+from agent.model import JsonValue
+from agent.texts import Text, room_texts, say
+from agent.units import format_duration, format_size
+
+Json = dict[str, Any]
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+DURATION_FORMAT: Final = "duration-with-unit"
+SIZE_FORMAT: Final = "size-with-unit"
+NOISE: Final = ("title", "format", "default", "description")
+"""What pydantic writes and we write otherwise, or not at all."""
+
+
+def schema() -> Json:
+    """Return the schema of a whole configuration."""
+    properties: Json = {name: _table(model) for name, model in TABLES.items()}
+    for name, model in ARRAYS.items():
+        item = _device() if model is DeviceHead else _table(model)
+        properties[name] = {"description": _about(name), "type": "array", "items": item}
+    order = ["site", "journal", "uplink", "bus", "device", "camera", "console", "control"]
+    return {
+        "$schema": DIALECT,
+        "title": "campus-agent",
+        "type": "object",
+        "properties": {name: properties[name] for name in order},
+        "required": list(REQUIRED),
+        "additionalProperties": False,
+    }
+
+
+def _device() -> Json:
+    """A device: its own keys, and by its driver's name that one's."""
+    head = _table(DeviceHead)
+    head["properties"]["driver"]["enum"] = list(driver_names())
+    head["properties"][POINT] = {"description": _about("device-point"), "type": "array", "items": _table(PointSettings)}
+    del head["additionalProperties"]
+    head["allOf"] = [
+        {
+            "if": {"properties": {"driver": {"const": name}}, "required": ["driver"]},
+            "then": _table(find_driver(name), closed=False),
+        }
+        for name in driver_names()
+    ]
+    return {**head, "unevaluatedProperties": False}
+
+
+def _table(model: type[BaseModel], *, closed: bool = True) -> Json:
+    """The schema of one model, with everything in place instead of references."""
+    raw = model.model_json_schema(by_alias=True)
+    made: Json = {"description": _about(table_of(model)), "type": "object"}
+    made["properties"] = {key: property_of(model, key, raw["properties"][key]) for key in keys_of(model)}
+    if required := [key for key, field in keys_of(model).items() if field.is_required()]:
+        made["required"] = required
+    if closed:
+        made["additionalProperties"] = False
+    return made
+
+
+def property_of(model: type[BaseModel], key: str, raw: Mapping[str, Any] | None = None) -> Json:
+    """The schema of one field."""
+    raw = raw or raw_property(model, key)
+    field = keys_of(model)[key]
+    about = _both(field_text(model, key))
+    if nested := models_in(field.annotation):
+        table = _table(nested[0])
+        return {**({"type": "array", "items": table} if raw.get("type") == "array" else table), "description": about}
+    made = {"description": about, **_without_null(raw)}
+    if (default := default_of(model, key, raw)) is not None:
+        made["default"] = default
+    return made
+
+
+def _without_null(raw: Mapping[str, Any]) -> Json:
+    """Drop what TOML does not have, and the noise."""
+    kept = {key: value for key, value in raw.items() if key not in NOISE}
+    if "anyOf" in kept:
+        branches = [_without_null(branch) for branch in kept.pop("anyOf") if branch.get("type") != "null"]
+        return {**kept, **(branches[0] if len(branches) == 1 else {"anyOf": branches})}
+    if isinstance(kept.get("items"), dict):
+        kept["items"] = _without_null(kept["items"])
+    return kept
+
+
+def default_of(model: type[BaseModel], key: str, raw: Mapping[str, Any] | None = None) -> JsonValue:
+    """A field's default as TOML would write it; None if there is none, or an empty one."""
+    raw = raw or raw_property(model, key)
+    default: JsonValue = raw.get("default")
+    if isinstance(default, int | float) and not isinstance(default, bool):
+        formats = formats_of(raw)
+        if DURATION_FORMAT in formats:
+            return format_duration(default)
+        if SIZE_FORMAT in formats:
+            return format_size(int(default))
+    return None if default in ("", []) else default
+
+
+def raw_property(model: type[BaseModel], key: str) -> Json:
+    """What pydantic says of one field."""
+    found: Json = model.model_json_schema(by_alias=True)["properties"][key]
+    return found
+
+
+def formats_of(raw: Mapping[str, Any]) -> set[str | None]:
+    """The formats of a field, of all its branches."""
+    return {branch.get("format") for branch in (raw, *raw.get("anyOf", ()))}
+
+
+def limits_of(model: type[BaseModel], key: str) -> dict[str, str]:
+    """The limits of a field, in its unit: `{"ge": "5ms", "le": "1s"}`."""
+    formats = formats_of(raw_property(model, key))
+    write: Any = format_duration if DURATION_FORMAT in formats else format_size if SIZE_FORMAT in formats else str
+    found: dict[str, str] = {}
+    for part in keys_of(model)[key].metadata:
+        for mark in part if isinstance(part, Interval) else (part,):
+            if isinstance(mark, BaseMetadata) and isinstance(mark, Ge | Gt | Le | Lt):
+                name = type(mark).__name__.lower()
+                found[name] = write(getattr(mark, name))
+    return found
+
+
+def type_word(model: type[BaseModel], key: str) -> Text:
+    """What a field takes, for people."""
+    raw = raw_property(model, key)
+    branches = [branch for branch in raw.get("anyOf", [raw]) if branch.get("type") != "null"]
+    formats = {branch.get("format") for branch in branches}
+    if DURATION_FORMAT in formats or SIZE_FORMAT in formats:
+        return say("config.type-duration" if DURATION_FORMAT in formats else "config.type-size")
+    types = {branch.get("type") for branch in branches}
+    if "object" in types and len(branches) > 1:
+        return say("config.type-secret")
+    if len(types) > 1:
+        return say("config.type-input")
+    names = {"string": "string", "integer": "integer", "number": "number", "boolean": "boolean", "array": "array"}
+    return say(f"units.type-{names.get(str(next(iter(types))), 'table')}")
+
+
+def _about(name: str) -> str:
+    return _both(say(f"fields.{name}")) if name in room_texts("fields") else name
+
+
+def _both(text: Text | str | None) -> str:
+    """A text in both languages: an editor knows no language."""
+    return f"{text.render('zh-CN')}\n{text.render('en')}" if isinstance(text, Text) else text or ""
+
+
+def dumps() -> str:
+    """The content of config/schema.json."""
+    return json.dumps(schema(), ensure_ascii=False, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(dumps())
