@@ -91,8 +91,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def speak_last(env: Environment, error: Spoken) -> int:
     """Print an error that ended a command (of a configuration: every problem, a line each)."""
+    problems = getattr(error, "problems", None)  # of a ConfigErrors; importing its class would cost pydantic here
+    for problem in problems or ():
+        env.complain(problem.text)
     env.complain(error.text)
-    return MISUSE if hasattr(error, "problems") else PROBLEM  # a ConfigErrors; its class would cost pydantic here
+    return PROBLEM if problems is None else MISUSE
 
 
 def misused(env: Environment, error: typer.TyperException) -> int:

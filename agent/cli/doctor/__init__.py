@@ -1,10 +1,11 @@
 """`campus-agent doctor`: every part checked, each finding with its remedy."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from agent.cli.layout import paragraphs
 from agent.cli.shared import (
     OK,
     PROBLEM,
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 app = commands()
 
-STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+STYLES: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+INDENT: Final = " " * 6
 
 
 @command(app, "doctor", "cli.help-doctor")
@@ -46,17 +48,17 @@ def doctor(
 
 def show(env: Environment, found: "Sequence[Finding]") -> None:
     """Print the report: a line per finding, the remedy below where there is one."""
-    from rich.padding import Padding
     from rich.text import Text as Styled
 
     console = env.console()
     marks = {level: env.render(say(f"cli.level-{level}")) for level in STYLES}
     for finding in found:
-        head = Styled.assemble((marks[finding.level], STYLES[finding.level]), "  ", (finding.name, "bold"))
-        console.print(head)
-        console.print(Padding(env.render(finding.message), (0, 0, 0, 6)))
+        console.print(Styled.assemble((marks[finding.level], STYLES[finding.level]), "  ", (finding.name, "bold")))
+        for line in paragraphs(env.render(finding.message), console.width, INDENT):
+            console.print(line, soft_wrap=True)
         if finding.remedy is not None:
             remedy = env.render(say("cli.remedy", remedy=finding.remedy))
-            console.print(Padding(Styled(remedy, style="cyan"), (0, 0, 0, 6)))
+            for line in paragraphs(remedy, console.width, INDENT):
+                console.print(line, style="cyan", soft_wrap=True)
     counts = {level: sum(finding.level == level for finding in found) for level in STYLES}
     env.say("cli.doctor-summary", ok=counts["ok"], warn=counts["warn"], fail=counts["fail"])
