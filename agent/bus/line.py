@@ -1,6 +1,9 @@
 """One open line: a request goes out when the line is silent, and its reply is collected.
 
-Source of the silence between frames: MODBUS over Serial Line V1.02, 2.5.1.1.
+Source of the silence between frames: MODBUS over Serial Line V1.02, 2.5.1.1. The silence belongs to the wire. A reply
+that is complete sooner than its bytes and those of the request take at this baud rate has come over no such wire, but
+from a gateway that keeps the silence on its own side, a module with USB, or a simulation: there the next request need
+not wait, which halves what a poll costs (each wait is a wake-up of the process, 60-100 us, whatever it does then).
 """
 
 import asyncio
@@ -63,6 +66,7 @@ class Line:
         self._send_timer: asyncio.TimerHandle | None = None
         self._send_latest = 0.0
         self._quiet_at = self._loop.time() + self._silence_s
+        self._sent_at = self._came_at = 0.0
         self._deadline = 0.0
         self._last_deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -94,6 +98,8 @@ class Line:
                 await wake
                 if (value := decode(self._reply)) is not None:
                     counts.exchanges += 1
+                    if self._came_at < self._sent_at + (len(request) + len(self._reply)) * self._char_s:
+                        self._quiet_at = 0.0  # see the module's text
                     return value
                 if len(self._reply) >= BUFFER_BYTES:
                     raise BadFrame(f"<= {LONGEST_FRAME_BYTES} bytes", self._reply)
@@ -133,9 +139,10 @@ class Line:
             return
         self._sent = True
         self._counts.bytes_out += len(self._request)
-        sent_at = now + len(self._request) * self._char_s
-        self._quiet_at = sent_at + self._silence_s
-        self._deadline = sent_at + self._timeout_s
+        self._sent_at = now
+        ends_at = now + len(self._request) * self._char_s
+        self._quiet_at = ends_at + self._silence_s
+        self._deadline = ends_at + self._timeout_s
         self._last_deadline = self._deadline + LONGEST_FRAME_BYTES * self._char_s
         if self._timer is None or self._timer.when() > self._deadline:
             if self._timer is not None:
@@ -148,7 +155,7 @@ class Line:
 
     def _on_bytes(self, data: bytes) -> None:
         """Take what the port has read."""
-        now = self._loop.time()
+        now = self._came_at = self._loop.time()
         self._quiet_at = now + self._silence_s
         self._counts.bytes_in += len(data)
         wake = self._wake

@@ -11,6 +11,7 @@ import ipaddress
 import os
 import re
 import socket
+import termios
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -213,18 +214,18 @@ def open_serial(settings: PortSettings) -> "serial.Serial":
             inter_byte_timeout=0,  # VMIN 1: an empty read then means that the device is gone, and nothing else
             exclusive=True,
         )
-    except (OSError, ValueError) as error:  # SerialException is an OSError
+    except (OSError, ValueError, termios.error) as error:  # SerialException is an OSError, termios.error is none
         raise tty_error(settings, error) from error
 
 
 def _close_serial(port: "serial.Serial") -> None:
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, termios.error):
         port.reset_output_buffer()  # else closing may wait 30 s for bytes that a dead adapter does not take
     with contextlib.suppress(OSError):
         port.close()
 
 
-def tty_error(settings: PortSettings, error: OSError | ValueError) -> DeviceError:
+def tty_error(settings: PortSettings, error: Exception) -> DeviceError:
     """Say why a serial device could not be opened, and what to do."""
     path = settings.port
     code = error_code(error)
@@ -246,10 +247,9 @@ def tty_error(settings: PortSettings, error: OSError | ValueError) -> DeviceErro
 
 def error_code(error: BaseException) -> int | None:
     """Find the errno of an error of pyserial, which hides that of termios in its text or context."""
-    if isinstance(error, OSError) and error.errno:
-        return error.errno
-    if (cause := error.__context__) is not None and cause.args and isinstance(cause.args[0], int):
-        return cause.args[0]
+    for candidate in (error, error.__context__):
+        if isinstance(candidate, OSError | termios.error) and candidate.args and isinstance(candidate.args[0], int):
+            return candidate.args[0]
     match = re.search(r"\((\d+), '", str(error))
     return int(match[1]) if match else None
 

@@ -1,0 +1,1 @@
+"""What every driver owes the agent, whatever it speaks."""

@@ -1,0 +1,159 @@
+"""One suite for every driver in `drivers/`: what it must say of itself, and how it must behave when things go wrong."""
+
+import ast
+import asyncio
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.config.drivers import driver_names, find_driver
+from agent.driver import BadFrame, DeviceError, Driver
+from tests.contract.peers import PEERS, Peer
+from tests.sims.rig import until
+
+ROOT = Path(__file__).parents[2] / "drivers"
+NAMES = driver_names()
+BUFFER_LIMIT = 64 * 1024
+"""More than any protocol's longest frame; what no driver or bus may hold back per device."""
+NOISE = bytes(range(7, 256, 3)) * 4
+
+
+@pytest.fixture(params=NAMES)
+def driver(request: pytest.FixtureRequest) -> type[Driver]:
+    return find_driver(request.param)
+
+
+@pytest.fixture
+def peer(driver: type[Driver]) -> Peer:
+    return PEERS[driver.name]
+
+
+def sources(name: str) -> list[Path]:
+    """The files of a driver, with those that it shares."""
+    module = ROOT / name.replace("-", "_")
+    own = sorted(module.rglob("*.py")) if module.is_dir() else [module.with_suffix(".py")]
+    return [*own, *sorted(ROOT.glob("_[a-z]*.py"))]
+
+
+def test_there_are_drivers_and_each_has_a_peer_to_be_tested_with() -> None:
+    assert "modbus-io" in NAMES
+    assert set(NAMES) == set(PEERS)
+
+
+def test_it_names_its_source(driver: type[Driver]) -> None:
+    assert re.search(r"\b(Source|来源)\s*[:：]", driver.__doc__ or "")
+
+
+def test_every_field_is_described(driver: type[Driver]) -> None:
+    assert [name for name, field in driver.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_knows_nothing_of_the_agent_but_the_contract(name: str) -> None:
+    for path in sources(name):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert [m for m in modules if m.split(".")[0] == "agent" and m != "agent.driver"] == [], path
+
+
+def test_its_configuration_is_read_and_frozen(driver: type[Driver], peer: Peer) -> None:
+    settings = driver.model_validate(peer.config)
+    with pytest.raises(ValueError, match="frozen"):
+        settings.__setattr__(next(iter(driver.model_fields)), None)
+    with pytest.raises(ValueError, match="no_such_key"):
+        driver.model_validate({**peer.config, "no_such_key": 1})
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.binary(max_size=700))
+def test_any_bytes_decode_or_are_a_bad_frame(name: str, data: bytes) -> None:
+    for decode in PEERS[name].decoders:
+        with suppress(BadFrame):
+            decode(data)
+
+
+async def test_every_input_comes_once_after_a_start_and_then_as_it_changes(peer: Peer, tmp_path: Path) -> None:
+    async with peer.talk(tmp_path) as talk:
+        link = talk.start()
+        await until(lambda: link.edges(0) == [False])
+        first = len(link.samples)
+        assert len({sample.input for sample in link.samples}) == first
+        talk.change(True)
+        await until(lambda: link.edges(0) == [False, True])
+        talk.change(False)
+        await until(lambda: link.edges(0) == [False, True, False])
+        assert len(link.samples) == first + 2
+        assert all(sample.seen_ns <= link.clock.boottime_ns() for sample in link.samples)
+        for sample in link.samples[first:]:
+            assert sample.previous_ns is None or sample.previous_ns < sample.seen_ns
+
+
+async def test_silence_is_an_error_and_a_restart_starts_fresh(peer: Peer, tmp_path: Path) -> None:
+    async with peer.talk(tmp_path) as talk:
+        link = talk.start()
+        await until(lambda: link.edges(0) == [False])
+        talk.silence()
+        await until(lambda: bool(link.errors))
+        assert_spoken(link.errors[0])
+        talk.change(True)
+        talk.speak()
+        await until(lambda: link.edges(0) == [False, True])
+        assert link.samples[-1].previous_ns is None
+        assert link.starts > 1
+
+
+async def test_an_unplugged_port_is_an_error(peer: Peer, tmp_path: Path) -> None:
+    async with peer.talk(tmp_path) as talk:
+        link = talk.start()
+        await until(lambda: link.heard > 0)
+        talk.unplug()
+        await until(lambda: bool(link.errors))
+        assert_spoken(link.errors[0])
+
+
+async def test_cancelling_gives_every_file_descriptor_back(peer: Peer, tmp_path: Path) -> None:
+    async with peer.talk(tmp_path) as talk:
+        before = open_files()
+        link = talk.start()
+        await until(lambda: link.heard > 0)
+        await talk.end()
+        await until(lambda: open_files() <= before)
+
+
+async def test_noise_is_reported_and_never_a_sample(peer: Peer, tmp_path: Path) -> None:
+    async with peer.talk(tmp_path) as talk:
+        talk.garbage(NOISE)
+        link = talk.start()
+        await until(lambda: len(link.rejected) >= 3)
+        assert link.samples == []
+        assert max(len(raw) for raw, _ in link.rejected) < BUFFER_LIMIT
+
+
+async def test_endless_noise_does_not_fill_the_memory(peer: Peer, tmp_path: Path) -> None:
+    async with peer.talk(tmp_path) as talk:
+        link = talk.start()
+        await until(lambda: link.heard > 0)
+        seen = len(link.samples)
+        for _ in range(200):
+            talk.garbage(NOISE * 4)
+            await asyncio.sleep(0)
+        await until(lambda: bool(link.rejected or link.errors))
+        assert all(len(raw) < BUFFER_LIMIT for raw, _ in link.rejected)
+        talk.garbage(b"")
+        await until(lambda: link.heard > 1)
+        assert {sample.value for sample in link.samples[seen:]} <= {False}
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def assert_spoken(error: DeviceError) -> None:
+    """An error has words in both languages."""
+    assert error.text.render("zh-CN")
+    assert error.text.render("en")
