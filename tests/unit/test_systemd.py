@@ -12,6 +12,7 @@ import pytest
 
 from agent.cli.installer import unit_text
 from agent.journal.journal import CLOSE_TIMEOUT_S
+from agent.journal.opening import MIGRATE_TIMEOUT_S
 from agent.runtime.core import DESK_STALL_S, DRAIN_S
 from agent.secrets import CREDENTIALS_HOME, CREDENTIALS_PREFIX
 from agent.share import systemd_file
@@ -121,6 +122,7 @@ def test_udev_rules_are_well_formed_and_every_jump_has_its_label() -> None:
 def test_the_unit_s_limits_leave_room_for_what_the_core_does_at_most() -> None:
     unit = settings()
     assert float(unit["WatchdogSec"][0]) > DESK_STALL_S
+    assert float(unit["TimeoutStartSec"][0]) > MIGRATE_TIMEOUT_S
     assert float(unit["TimeoutStopSec"][0]) > DRAIN_S + CLOSE_TIMEOUT_S
 
 
