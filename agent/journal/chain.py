@@ -22,8 +22,10 @@ is not refused for a bad byte in its name.
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -38,6 +40,8 @@ OUTSIDE_THE_HASH: Final = frozenset({"hash", "late", "correctedtime"})
 
 _quote = json.encoder.encode_basestring
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+_SUSPECT: Final = re.compile(rb"[:,\[]-?(?:\d+[.eE]|9\d{15}|\d{17})|^-?\d|[\xed-\xff]")
+"""May be a float or a large integer, or a character behind the surrogates. Text can look so too: then it is looked at."""
 _FIRST_SURROGATE: Final = "\ud800"
 """Below it, the order of code points is the order of UTF-16 code units that RFC 8785 sorts keys by."""
 
@@ -46,15 +50,12 @@ class NotJson(Spoken):
     """An event's data holds something that JSON has no form for: a mistake in the calling code."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Blank:
     """A canonical event without its place in the chain: what stands before `journal`, before `prevhash`, after
     `seq`.
     """
 
-    id: str
-    type: str
-    lane: Lane
     before_journal: bytes
     before_prevhash: bytes
     after_seq: bytes
@@ -87,18 +88,18 @@ def blank(event: Event, site: Site) -> Blank:
         data["point"] = event.point
         source += f"/{event.point}"
     before_journal = b'{"clock":%b,"data":%b,"datacontenttype":"application/json","drill":%b,"id":%b,"journal":"' % (
-        _text(moment.clock),
+        _word(moment.clock),
         canonical_json(data),
         b"true" if event.drill else b"false",
         _text(event.id),
     )
-    before_prevhash = b'","lane":%b,"prevhash":"' % _text(event.lane)
+    before_prevhash = b'","lane":%b,"prevhash":"' % _word(event.lane)
     after_seq = b',"source":%b,"specversion":"1.0","time":%b,"type":%b}' % (
-        _text(source),
+        _word(source),
         _text(moment.wall.isoformat(timespec="milliseconds")),
-        _text(event.type),
+        _word(event.type),
     )
-    return Blank(event.id, event.type, event.lane, before_journal, before_prevhash, after_seq, event)
+    return Blank(before_journal, before_prevhash, after_seq, event)
 
 
 def canonical(event: Event, site: Site, journal_id: str, seq: int, prevhash: str) -> bytes:
@@ -144,10 +145,12 @@ def canonical_json(value: "JsonValue | Mapping[str, JsonValue]") -> bytes:
     byte by byte (a property test holds them together); raise NotJson.
     """
     try:
-        if _plain(value):
-            return _encode(value).encode()
-        return rfc8785.dumps(_mended(value))
-    except UnicodeEncodeError:
+        try:
+            text = _encode(value).encode()
+            if not _SUSPECT.search(text) or _plain(value):
+                return text
+        except (UnicodeEncodeError, ValueError, TypeError):  # half a pair; NaN; no JSON, which `_mended` says better
+            pass
         return rfc8785.dumps(_mended(value))
     except (rfc8785.CanonicalizationError, RecursionError) as error:
         raise NotJson(say("journal.not-json", got=str(error))) from error
@@ -198,6 +201,12 @@ def _double(value: int) -> float | None:
         return float(value)
     except OverflowError:  # beyond 1.8e308: infinity for ECMAScript, and so null
         return None
+
+
+@lru_cache(maxsize=1024)
+def _word(value: str) -> bytes:
+    """Quote one of the strings that come again and again: types, sources."""
+    return _text(value)
 
 
 def _text(value: str) -> bytes:

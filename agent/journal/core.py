@@ -135,16 +135,12 @@ class JournalCore:
         all. Raise JournalError when the journal can't go on, NotJson for data that no JSON can hold. When
         cancelled, they may have been stored.
         """
-        return await self._append(events, save or {}, None)
-
-    async def _append(
-        self, events: Sequence[Event], save: Saves, also: Callable[[Store], object] | None
-    ) -> tuple[Stored, ...]:
         blanks = [blank(event, self._site) for event in events]
         urgent = any(event.lane is not Lane.EVENT for event in events)
-        await self._gate.enter(urgent)
+        if self._gate.full(urgent):
+            await self._gate.enter(urgent)
         future: asyncio.Future[tuple[Stored, ...]] = self._loop.create_future()
-        self._put(Append(future, blanks, save, urgent, self._clock.boottime_ns(), also))
+        self._put(Append(future, blanks, save or {}, urgent, self._clock.boottime_ns()))
         return await future
 
     def _put(self, job: Job) -> "asyncio.Future[Any]":
@@ -279,8 +275,18 @@ class JournalCore:
         self._tell(
             Trouble("altered", say("journal.altered", seq=sick.seq, expected=sick.expected, computed=sick.computed))
         )
-        await self._append(
-            lost, {}, lambda store: store.quarantine(sick.seq, found, sick.expected, sick.computed, sick.body)
+        future: asyncio.Future[tuple[Stored, ...]] = self._loop.create_future()
+        blanks = [blank(event, self._site) for event in lost]
+        now_ns = moment.boottime_ns
+        await self._put(
+            Append(
+                future,
+                blanks,
+                {},
+                True,
+                now_ns,
+                lambda store: store.quarantine(sick.seq, found, sick.expected, sick.computed, sick.body),
+            )
         )
         self._board.move([sick.seq], None)
 

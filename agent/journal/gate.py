@@ -23,10 +23,13 @@ class Gate:
     def __len__(self) -> int:
         return len(self._jobs)
 
+    def full(self, urgent: bool) -> bool:
+        """Tell whether one more must wait."""
+        return len(self._jobs) >= (URGENT_LIMIT if urgent else WAITING_LIMIT)
+
     async def enter(self, urgent: bool) -> None:
         """Wait until there is room for one more."""
-        limit = URGENT_LIMIT if urgent else WAITING_LIMIT
-        while len(self._jobs) >= limit:
+        while self.full(urgent):
             ticket: asyncio.Future[None] = self._loop.create_future()
             self._outside.append((urgent, ticket))
             await ticket
