@@ -2,14 +2,18 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, Literal
 
-LampSeen = Literal["off", "steady", "slow", "fast"]
+LampSeen = Literal["off", "steady", "slow", "fast", "turning"]
+"""`turning`: it has just changed, and nobody can tell yet to what."""
 
 SETTLED_NS: Final = 700_000_000
 """A lamp that has not changed for so long does not blink: at 1 Hz it changes every 500 ms."""
 FAST_NS: Final = 300_000_000
 """Changes closer than this are the fast blinking: 125 ms by design, 500 ms the slow one."""
+RHYTHM: Final = 3
+"""Changes that make a rhythm."""
 KEPT: Final = 64
 
 
@@ -36,13 +40,15 @@ class LampWatch:
 
     def mode(self, now_ns: int) -> LampSeen:
         """What a person standing before it would say."""
-        if now_ns - self.changed_ns > SETTLED_NS or len(self.changes) < 2:
+        if now_ns - self.changed_ns > SETTLED_NS:
             return "steady" if self.lit else "off"
-        (before_ns, _), (last_ns, _) = self.changes[-2], self.changes[-1]
-        gap_ns = last_ns - before_ns
-        if gap_ns > SETTLED_NS:
-            return "slow" if self.lit else "off"
-        return "fast" if gap_ns < FAST_NS else "slow"
+        times = [at_ns for at_ns, _ in self.changes][-RHYTHM:]
+        gaps = [after_ns - before_ns for before_ns, after_ns in pairwise(times)]
+        if len(gaps) == RHYTHM - 1 and max(gaps) < FAST_NS:
+            return "fast"
+        if len(gaps) == RHYTHM - 1 and FAST_NS <= min(gaps) and max(gaps) <= SETTLED_NS:
+            return "slow"
+        return "turning"
 
     def lit_since(self, after_ns: int) -> int | None:
         """When it was first lit at or after `after_ns`; None if it was not."""

@@ -1,7 +1,7 @@
 """The demo with a person at the keyboard."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.live import Live
@@ -28,7 +28,8 @@ async def run_live(school: School, language: Language, console: Console, seconds
         drawing = asyncio.ensure_future(draw(shown))
         obeying = asyncio.ensure_future(obey(school, view, pressed))
         try:
-            await asyncio.wait([drawing, obeying, school.problem], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            ending: list[asyncio.Future[Any]] = [drawing, obeying, school.problem]
+            await asyncio.wait(ending, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             for task in (drawing, obeying):
                 if task.done():
                     task.result()  # raises what it ended with

@@ -20,7 +20,7 @@ from agent.demo.district import District, Event
 from agent.demo.lamp import LampWatch
 from agent.demo.module import Modules
 from agent.demo.processes import BrokerProcess, DaemonProcess, free_port
-from agent.demo.settings import BAUDRATE, BUTTONS, OUTPUTS, INPUT, SITE, UNIT, Button, toml
+from agent.demo.settings import BAUDRATE, BUTTONS, INPUT, OUTPUTS, SITE, UNIT, Button, toml
 from agent.demo.trail import Trail
 from agent.texts import Language, Spoken
 

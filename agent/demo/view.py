@@ -22,6 +22,7 @@ COLORS: Final[dict[LampSeen, str]] = {
     "steady": "bold red",
     "slow": "bold yellow",
     "fast": "bold magenta",
+    "turning": "bold",
 }
 LANE_COLORS: Final = {"alarm": "bold red", "fault": "yellow", "event": "cyan"}
 GOOD: Final = "green"
