@@ -2,7 +2,9 @@
 
 import json
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -22,14 +24,17 @@ from agent.cli.shared import (
 )
 from agent.cli.words import event_word, place, precise_time, word
 from agent.model import Lane
+from agent.texts import Text, say
 
 if TYPE_CHECKING:
     from agent.cli.sources import Row, Source
+    from agent.journal.audit import Report
 
 app = group("cli.help-events")
 
 TAIL_MAX: Final = 1_000
 LIST_MAX: Final = 100_000
+STREAM: Final = Path("-")
 
 LaneOption = Annotated[Lane | None, typer.Option("--lane", help="cli.opt-lane")]
 
@@ -176,7 +181,7 @@ def complain_of(env: Environment, source: "Source") -> int:
 @command(app, "export", "cli.help-events-export")
 def export(
     ctx: typer.Context,
-    target: Annotated[Path, typer.Argument(metavar="FILE", help="cli.arg-export")] = Path("-"),
+    target: Annotated[Path, typer.Argument(metavar="FILE", help="cli.arg-export")] = STREAM,
     first: Annotated[int | None, typer.Option("--from", min=1, metavar="SEQ", help="cli.opt-from")] = None,
     last: Annotated[int | None, typer.Option("--to", min=1, metavar="SEQ", help="cli.opt-to")] = None,
 ) -> int:
@@ -186,22 +191,34 @@ def export(
 
 
 async def write_export(env: Environment, target: Path, first: int, last: int | None) -> int:
-    """Export to a file or standard output; the check's result goes to standard error."""
+    """Export to a file or standard output, and verify a copy of what went out; the result goes to standard error."""
     from agent.cli.sources import forward, open_source
-    from agent.journal.verify import Verifier
 
     source, why = await open_source(env.config())
     if why is not None:
         env.complain(why)
     end = min(last or sys.maxsize, await source.last())
-    verifier = Verifier()
-    with sys.stdout if target == Path("-") else target.open("w", encoding="utf-8") as file:
+    with ExitStack() as stack:
+        copy = stack.enter_context(tempfile.TemporaryFile())
+        out = sys.stdout.buffer if target == STREAM else stack.enter_context(target.open("wb"))
         async for row in forward(source, first, end):
-            line = json.dumps(row, ensure_ascii=False, separators=(",", ":"))
-            file.write(line + "\n")
-            verifier.feed(line.encode())
-        file.flush()
-    return max(complain_of(env, source), 0)
+            line = json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+            out.write(line)
+            copy.write(line)
+        out.flush()
+        copy.seek(0)
+        code = report_on(env, copy)
+    return max(code, complain_of(env, source))
+
+
+def report_on(env: Environment, lines: Iterable[bytes]) -> int:
+    """Verify exported lines and say the result on standard error."""
+    from agent.journal.audit import verify as verify_lines
+
+    report = verify_lines(lines)
+    for text in report_texts(report):
+        env.complain(text)
+    return OK if report.ok else PROBLEM
 
 
 @command(app, "verify", "cli.help-events-verify")
@@ -211,4 +228,55 @@ def verify(
     as_json: JsonFlag = False,
 ) -> int:
     """Check a chain offline: an export, a file that a district has stored, or a journal."""
-    raise NotImplementedError
+    from agent.journal.audit import verify_path
+
+    env = environment(ctx)
+    report = verify_path(path)
+    if as_json:
+        print_json(report_json(env, report))
+    else:
+        for text in report_texts(report):
+            print(env.render(text))
+    return OK if report.ok else PROBLEM
+
+
+def report_texts(report: "Report") -> "Iterator[Text]":
+    """What a check found, in sentences: problems first, then each chain, and the verdict at the end."""
+    yield from report.problems
+    if report.problem_count > len(report.problems):
+        yield say("cli.verify-more", count=report.problem_count - len(report.problems))
+    yield from report.notes
+    for chain in report.chains:
+        yield say(
+            "cli.verify-chain",
+            journal=chain.journal or "-",
+            events=chain.events,
+            first=chain.first,
+            last=chain.head.seq,
+            hash=chain.head.hash,
+        )
+    verdict = "cli.verify-ok" if report.ok else "cli.verify-broken"
+    yield say(verdict, events=report.events, duplicates=report.duplicates, problems=report.problem_count)
+
+
+def report_json(env: Environment, report: "Report") -> dict[str, Any]:
+    """What a check found, for programs."""
+    return {
+        "ok": report.ok,
+        "events": report.events,
+        "duplicates": report.duplicates,
+        "problem_count": report.problem_count,
+        "problems": [env.render(text) for text in report.problems],
+        "notes": [env.render(text) for text in report.notes],
+        "chains": [
+            {
+                "journal": chain.journal,
+                "events": chain.events,
+                "missing": chain.missing,
+                "first": chain.first,
+                "last": chain.head.seq,
+                "hash": chain.head.hash,
+            }
+            for chain in report.chains
+        ],
+    }

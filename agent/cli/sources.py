@@ -1,16 +1,13 @@
 """Where `events` reads: the daemon, or the journal's file when there is no daemon."""
 
 import json
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from agent.texts import Text, say
 
 if TYPE_CHECKING:
     from agent.config.models import Config
-    from agent.journal.reading import Sick
     from agent.model import Stored
 
 Row = dict[str, Any]
@@ -18,8 +15,6 @@ Row = dict[str, Any]
 
 PAGE: Final = 500
 """Rows of one answer of the daemon."""
-LATE: Final = timedelta(seconds=30)
-"""An event published later than this after it happened is late (DESIGN 4)."""
 
 
 class Source(Protocol):
@@ -61,39 +56,29 @@ class DaemonSource:
 class FileSource:
     """The journal's file, read-only."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, config: "Config") -> None:
+        from agent.clock import SystemClock
         from agent.journal.offline import Offline
 
-        self._journal: Offline = Offline(path)
+        self._journal = Offline(config.journal.path)
+        self._now = SystemClock(config.site.timezone).moment()
         self.problems: list[Text] = []
 
     async def last(self) -> int:
         return self._journal.head.seq
 
     async def page(self, first: int, last: int) -> list[Row]:
-        return self._good(self._journal.rows(first, last, PAGE))
+        return [json.loads(self._journal.published(row, self._now)) for row in self._good(first, last)]
 
-    def _good(self, rows: "list[Stored | Sick]") -> list[Row]:
+    def _good(self, first: int, last: int) -> "Iterator[Stored]":
         from agent.journal.reading import Sick
 
-        good: list[Row] = []
-        for row in rows:
+        for row in self._journal.rows(first, last, PAGE):
             stored = row.mended if isinstance(row, Sick) else row
             if stored is None:
                 self.problems.append(say("cli.row-altered", seq=row.seq))
             else:
-                good.append(as_published(stored))
-        return good
-
-
-def as_published(stored: "Stored") -> Row:
-    """An event as it would be published now."""
-    from agent.journal.chain import published
-
-    happened = datetime.fromisoformat(json.loads(stored.body)["time"])
-    late = datetime.now(happened.tzinfo) - happened > LATE
-    row: Row = json.loads(published(stored, late))
-    return row
+                yield stored
 
 
 async def open_source(config: "Config") -> tuple[Source, Text | None]:
@@ -104,7 +89,7 @@ async def open_source(config: "Config") -> tuple[Source, Text | None]:
     try:
         await daemon.last()
     except DaemonDown:
-        return FileSource(config.journal.path), say("cli.events-from-file", path=config.journal.path)
+        return FileSource(config), say("cli.events-from-file", path=config.journal.path)
     return daemon, None
 
 

@@ -1,20 +1,21 @@
 """The journal's file without its daemon: read-only, for the command line.
 
 Constraint. A reader must never disturb the writer or the evidence: the file is opened `mode=ro`, nothing is mended,
-and what does not fit its hash is told, not hidden. SQLite still wants to make `-shm` beside a file in WAL mode; where
-the user may not write there, that is an error with its remedy.
+and what does not fit its hash is told, not hidden. Where the user may not make the files of WAL mode beside it, it
+is read as it lies there.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from agent.journal.reading import Sick, read_span, read_tail
+from agent.journal import times
+from agent.journal.chain import published
+from agent.journal.reading import Sick, Stored, prevhash_of, read_span, read_tail
 from agent.journal.store import Store, connect
-from agent.model import Head, Stored
+from agent.model import Head, Moment
 from agent.texts import Spoken, Text, say
 
 
@@ -40,8 +41,10 @@ class Offline:
         if not path.is_file():
             raise Unreadable(say("cli.journal-missing", path=path))
         try:
-            self._connection = connect(path, read_only=True)
-            self.head: Head = Store(self._connection).head()
+            self._connection = open_read_only(path)
+            store = Store(self._connection)
+            self.head: Head = store.head()
+            self._boots: times.Boots = store.boots()
         except sqlite3.Error as error:
             raise self._unreadable(error) from None
 
@@ -64,6 +67,11 @@ class Offline:
             return read_tail(self._connection, count)
         except sqlite3.Error as error:
             raise self._unreadable(error) from None
+
+    def published(self, stored: Stored, now: Moment) -> bytes:
+        """The event as it would go out now."""
+        corrected = times.correct(stored, self._boots)
+        return published(stored, times.is_late(stored, corrected, now), corrected)
 
     def facts(self) -> dict[str, object]:
         """Counts for support: what is due and refused, what was removed, who this journal is."""
@@ -110,6 +118,14 @@ class Offline:
         return Unreadable(say("cli.journal-unreadable", path=self._path, error=str(error)))
 
 
-def prevhash_of(stored: Stored) -> str:
-    """The hash that an event says the one before it has."""
-    return str(json.loads(stored.body)["prevhash"])
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """Open the file without changing anything. Raises sqlite3.Error."""
+    connection = connect(path, read_only=True)
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError:
+        connection.close()
+        return sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None, check_same_thread=False
+        )
+    return connection

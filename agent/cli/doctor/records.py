@@ -43,13 +43,14 @@ def end_of_chain(path: Path) -> Sequence[Finding]:
 
 def whole(path: Path) -> Sequence[Finding]:
     """Verify every event."""
-    from agent.journal.verify import verify_path
+    from agent.journal.audit import verify_path
 
     name = "journal-chain"
     if not path.exists():
         return [warn(name, say("doctor.journal-none", path=path), say("doctor.journal-none-remedy"))]
     report = verify_path(path)
     if report.problems:
-        message = say("doctor.chain-broken", count=len(report.problems), first=report.problems[0])
+        message = say("doctor.chain-broken", count=report.problem_count, first=report.problems[0])
         return [fail(name, message, say("doctor.chain-broken-remedy"))]
-    return [ok(name, say("doctor.chain-whole", count=report.count, last=report.last or 0))]
+    last = max((chain.head.seq for chain in report.chains), default=0)
+    return [ok(name, say("doctor.chain-whole", count=report.events, last=last))]
