@@ -1,7 +1,7 @@
 """Which broker next, and when: the first that works, jittered, without a stampede and without a fight. Pure."""
 
-import random
 from dataclasses import dataclass, field
+from random import Random
 
 from agent.clock import NS_PER_S
 from agent.uplink.limits import Limits
@@ -24,7 +24,7 @@ class Choice:
 
     count: int
     limits: Limits
-    random: random.Random = field(default_factory=random.Random)
+    random: Random = field(default_factory=Random)
     _standings: list[_Standing] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -52,13 +52,17 @@ class Choice:
         wait_s = self.random.uniform(low_s, high_s)
         standing.not_before_ns = now_ns + round(wait_s * NS_PER_S)
 
-    def ended(self, index: int, lasted_s: float, now_ns: int, *, takeover: bool = False) -> bool:
-        """A connection ended. Return whether it is taken for a takeover (told by the broker, or guessed)."""
+    def ended(
+        self, index: int, lasted_s: float, now_ns: int, *, takeover: bool = False, unexplained: bool = False
+    ) -> bool:
+        """A connection ended. Return whether it is taken for a takeover: told by the broker, or guessed from the third
+        that ended `unexplained` right after its beginning."""
         standing = self._standings[index]
         standing.stubborn = False
         if lasted_s >= self.limits.healthy_s:
             standing.failures = 0
-        standing.early_losses = standing.early_losses + 1 if lasted_s < self.limits.early_loss_s else 0
+        early = unexplained and lasted_s < self.limits.early_loss_s
+        standing.early_losses = standing.early_losses + 1 if early else 0
         takeover = takeover or standing.early_losses >= self.limits.early_losses
         cap_s = self.limits.takeover_s
         low_s, high_s = (0.5 * cap_s, cap_s) if takeover else (0.0, self._ceiling_s(standing))

@@ -145,30 +145,41 @@ class Repeats:
 
 @dataclass(slots=True)
 class Suspects:
-    """Rows that were in flight when a connection ended badly. One of them may be what the broker cannot stand:
-    it is found by sending one row at a time, and must not block what stands behind it."""
+    """Rows that were in flight when a connection ended badly. One of them may be what the broker cannot stand: it is
+    found by sending one row at a time, and must not block what stands behind it.
+
+    A broker that speaks MQTT 5 may say so; mosquitto 2.0 just closes. Then a row is guilty that was alone in flight
+    at the end of several connections in a row, each of which had acknowledged something else."""
 
     careful_from: int = 2
     """Ends with the same row in flight before rows go one at a time."""
-    strikes_to_last: int = 5
-    """Ends with a row alone in flight before it is sent after all others."""
-    _strikes: dict[int, int] = field(default_factory=dict)
+    guilty_from: int = 3
+    """Ends with a row alone in flight that convict it."""
+    _together: dict[int, int] = field(default_factory=dict)
+    _alone: dict[int, int] = field(default_factory=dict)
 
-    def blame(self, seqs: Iterable[int], *, surely: bool) -> None:
-        """A connection ended with these in flight; `surely`: the broker said that a message was the reason."""
+    def blame(self, seqs: Iterable[int], *, surely: bool) -> int | None:
+        """A connection ended with these in flight; `surely`: the broker said that a message was the reason. Return
+        the row that is convicted by it."""
         flight = set(seqs)
         strikes = self.careful_from if surely else 1
-        self._strikes = {seq: self._strikes.get(seq, 0) + strikes for seq in flight}
+        self._together = {seq: self._together.get(seq, 0) + strikes for seq in flight}
+        if len(flight) != 1:
+            return None
+        (seq,) = flight
+        self._alone[seq] = self._alone.get(seq, 0) + (self.guilty_from if surely else 1)
+        return seq if self._alone[seq] >= self.guilty_from else None
 
     def clear(self, seq: int) -> None:
-        """A row was acknowledged, refused or delivered: it is innocent, or gone."""
-        self._strikes.pop(seq, None)
+        """A row was acknowledged or refused: it is innocent, or gone."""
+        self._together.pop(seq, None)
+        self._alone.pop(seq, None)
 
     @property
     def careful(self) -> bool:
         """Whether rows must go one at a time."""
-        return any(count >= self.careful_from for count in self._strikes.values())
+        return any(count >= self.careful_from for count in self._together.values())
 
     def goes_last(self, seq: int) -> bool:
         """Whether a row has done enough harm to wait for all others."""
-        return self._strikes.get(seq, 0) >= self.strikes_to_last
+        return self._alone.get(seq, 0) >= self.guilty_from

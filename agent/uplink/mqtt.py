@@ -233,11 +233,13 @@ class Connection:
 
     async def close(self) -> None:
         """Say goodbye, so that the broker drops our will, and close. Returns when the socket is closed."""
-        if not self.ended.done():
-            self._closing = True
-            self._client.disconnect()
-            await asyncio.wait([self.ended], timeout=self._limits.close_s)
-        self.drop(Ended("closed", say("uplink.closed")))
+        try:
+            if not self.ended.done():
+                self._closing = True
+                self._client.disconnect()
+                await asyncio.wait([self.ended], timeout=self._limits.close_s)
+        finally:
+            self.drop(Ended("closed", say("uplink.closed")))
 
     def drop(self, ended: Ended) -> None:
         """Close without a goodbye: the broker sends our will."""
@@ -363,6 +365,9 @@ class Connection:
 
     def _on_disconnect(self, _client: paho.Client, _data: Any, flags: Any, reason: Any, _properties: Any) -> None:
         broker, code = str(self.broker), int(reason.value)
+        if self._closing:
+            self._finish(Ended("closed", say("uplink.closed")))
+            return
         if not flags.is_disconnect_packet_from_server:
             error = self._wire.error
             alert = alert_text(str(getattr(error, "reason", None) or ""), broker) if error else None

@@ -85,7 +85,10 @@ class EventMessage(Sent):
 
     specversion: Literal["1.0"]
     id: str = Field(description="a ULID; de-duplicate by it")
-    source: str = Field(pattern=r"^/[^/]+/[^/]+/[^/]+/[^/]+$", description="/{district}/{school}/{device}/{point}")
+    source: str = Field(
+        pattern=r"^/[^/]+/[^/]+(/[^/]+){0,2}$",
+        description="/{district}/{school}/{device}/{point}; shorter where there is no device or point",
+    )
     type: str = Field(pattern=r"^campus\.[a-z0-9.-]+$")
     time: Time = Field(description="when it happened, by the gateway's clock of that time")
     datacontenttype: Literal["application/json"]

@@ -65,6 +65,7 @@ class Pump:
         self._sent = SeqSet()
         self._flight: dict[int, int] = {}
         self._cut: list[int] = []
+        self._any_ack = False
         self._acked: list[int] = []
         self._refused: list[tuple[int, int | None, str]] = []
         self._replay: deque[Stored] = deque()
@@ -86,9 +87,9 @@ class Pump:
         return self.receipts and self._journal.receipts_seen
 
     @property
-    def connection(self) -> Connection | None:
-        """The connection that is served now."""
-        return self._connection
+    def suspicious(self) -> bool:
+        """Whether a row is suspected of ending our connections."""
+        return self._suspects.careful
 
     def delivery(self, seq: int) -> Delivery:
         """How far event `seq` has come: for its lamp."""
@@ -118,8 +119,8 @@ class Pump:
         finally:
             self._connection = None
         ended = connection.ended.result()
-        self._suspects.blame(self._cut, surely=ended.blames_message)
-        await self._convict(ended)
+        if self._any_ack or ended.blames_message:
+            await self._convict(ended)
         await self._flush_marks()
         return ended
 
@@ -173,6 +174,7 @@ class Pump:
         self._sent.clear()
         self._flight.clear()
         self._cut.clear()
+        self._any_ack = False
         self._replay.clear()
         self.quiet = False
         self._connection = connection
@@ -291,6 +293,7 @@ class Pump:
             return
 
         def done(code: int | None) -> None:
+            self._any_ack = self._any_ack or code is not None
             if code is None and extra.sticky:
                 self.extras.back(extra)
             else:
@@ -314,6 +317,7 @@ class Pump:
         if code is None:
             self._cut.append(row.seq)
             return
+        self._any_ack = True
         self._suspects.clear(row.seq)
         if code >= FAILURE:
             self._refuse(row, code, say("uplink.puback-refused", code=f"0x{code:02X}"))
@@ -387,11 +391,15 @@ class Pump:
             self.on_change()
 
     async def _convict(self, ended: Ended) -> None:
-        """A row that was alone in flight when the broker named a message as its reason is that message."""
-        if len(self._cut) == 1 and ended.blames_message:
-            for row in await self._journal.rows(self._cut[0], self._cut[0], 1):
+        """Set aside the row that ended the connection. An alarm is never set aside on suspicion: it goes last."""
+        convicted = self._suspects.blame(self._cut, surely=ended.blames_message)
+        if convicted is None:
+            return
+        for row in await self._journal.rows(convicted, convicted, 1):
+            if ended.blames_message or row.lane != Lane.ALARM:
                 self._suspects.clear(row.seq)
-                self._refuse(row, ended.code, ended.text)
+                reason = ended.text if ended.blames_message else say("uplink.row-ends-connection")
+                self._refuse(row, ended.code, reason)
 
     async def _housekeep(self) -> None:
         while True:

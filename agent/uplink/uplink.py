@@ -295,10 +295,21 @@ class Uplink:
             for task in (served, *guides):
                 task.cancel()
             await asyncio.gather(*guides, return_exceptions=True)
+            connection.drop(Ended("closed", say("uplink.closed")))  # cancelled: the broker sends our will
             self._connection = None
             if self._alone_since_ns is None:
                 self._alone_since_ns = self._clock.boottime_ns()
-        self._end(ended, asyncio.get_running_loop().time() - began, index, choice, left)
+        lasted_s = asyncio.get_running_loop().time() - began
+        # MQTT 5 tells a takeover, and an unexplained end there is none
+        unexplained = ended.kind == "lost" and connection.protocol == "3.1.1" and not self._pump.suspicious
+        if left is None and not self._closing.is_set():
+            now_ns = self._clock.boottime_ns()
+            taken = choice.ended(index, lasted_s, now_ns, takeover=ended.kind == "takeover", unexplained=unexplained)
+            self._tell_end(ended, connection, takeover=taken)
+        elif left is not None:
+            wait_s = self._limits.retry_first_s if left == "receipts" else 0.0
+            choice.left(index, self._clock.boottime_ns(), wait_s=wait_s)
+        self._changed()
 
     def _begin(self, connection: Connection) -> None:
         self._connection = connection
@@ -312,25 +323,14 @@ class Uplink:
         self._publish_status("online")
         self._changed()
 
-    def _end(self, ended: Ended, lasted_s: float, index: int, choice: Choice, left: str | None) -> None:
-        now_ns = self._clock.boottime_ns()
-        if self._closing.is_set():
-            pass
-        elif left is not None:
-            choice.left(index, now_ns, wait_s=self._limits.retry_first_s if left == "receipts" else 0.0)
-            log.info(ended.text)
-        else:
-            takeover = choice.ended(index, lasted_s, now_ns, takeover=ended.kind == "takeover")
-            broker = str(self._settings.brokers[index]) if index < len(self._settings.brokers) else ""
-            text = (
-                say("uplink.takeover-guessed", broker=broker) if takeover and ended.kind != "takeover" else ended.text
-            )
-            self._error = text
-            if takeover:
-                self._problems["takeover"] = text
-                self._tell_broker_fault()
-            log.warning(text)
-        self._changed()
+    def _tell_end(self, ended: Ended, connection: Connection, *, takeover: bool) -> None:
+        guessed = takeover and ended.kind != "takeover"
+        text = say("uplink.takeover-guessed", broker=str(connection.broker)) if guessed else ended.text
+        self._error = text
+        if takeover:
+            self._problems["takeover"] = text
+            self._tell_broker_fault()
+        log.warning(text)
 
     def _heard(self, connection: Connection, message: Incoming) -> None:
         self._inbox.take(connection, message)

@@ -138,6 +138,7 @@ class Broker:
             "user root",
             "connection_messages true",
             "log_type all",
+            "max_queued_messages 0",  # a slow subscriber of a test shall lose nothing
             f"allow_anonymous {'false' if self.users else 'true'}",
         ]
         if self.users:
