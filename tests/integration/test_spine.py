@@ -207,7 +207,7 @@ async def test_a_broker_outage_blinks_fast_and_everything_arrives_afterwards_in_
     await until(fast, "the lamp blinks at 4 Hz")
     school.release()
     async with asyncio.timeout(WAIT_S):
-        while (await school.daemon.status())["due"]["alarm"] < 2:  # the press, and its release
+        while (await school.daemon.status())["due"]["alarm"] < 2:  # noqa: ASYNC110 - press and release
             await asyncio.sleep(0.05)
     school.broker.start()
     await school.district.event(type="campus.alarm.restored", wait_s=40)
