@@ -226,7 +226,8 @@ class Alarms:
     # --- what is shown
 
     def stored(self, stored: Sequence[Stored]) -> None:
-        """These events are committed; only then may a lamp show them."""
+        """These events are committed, in this order; only then may a lamp show them. After a restart the journal's
+        tail may be told again: a place in the chain is saved only with the next outcome, and may be missing."""
         for one in stored:
             if one.device is None or one.point is None:
                 continue

@@ -34,9 +34,9 @@ class LampMode(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """As much of a point's alarm as is committed; only this is ever shown."""
+    """As much of a point's alarm as is committed; only this is ever shown. `alarm` is the raised event's id."""
 
-    active: bool = False
+    alarm: str | None = None
     acknowledged: bool = False
     siren: bool = False
 
@@ -51,7 +51,7 @@ class OutputPlan:
 
 def lamp_mode(shown: Shown, delivery: Delivery, means: LampMeans) -> LampMode:
     """Say what the lamp of an alarm shows. An acknowledgement proves the delivery."""
-    if not shown.active:
+    if shown.alarm is None:
         return LampMode.OFF
     if shown.acknowledged:
         return LampMode.STEADY

@@ -55,6 +55,7 @@ class PointWatch:
         self._escalate_ns: int | None = None
         self._stuck_ns: int | None = None
         self._shown = Shown()
+        self._shown_seq: int | None = None
         self._unshown: deque[tuple[str, Shown]] = deque(maxlen=UNSHOWN_LIMIT)
 
     # --- what comes in
@@ -77,8 +78,7 @@ class PointWatch:
             self._escalate(batch)
         if self._stuck_ns is not None and batch.now_ns >= self._stuck_ns:
             self._stuck_ns = None
-            text = say("alarms.stuck", name=self.settings.name, seconds=f"{self.settings.stuck_after_s:g}")
-            faults.raise_(batch, self.settings.name, self.device, self.settings.id, STUCK, text)
+            self._set_fault(STUCK, True, batch, faults)
 
     @property
     def has_looked(self) -> bool:
@@ -126,7 +126,9 @@ class PointWatch:
                 for _ in range(place + 1):
                     self._unshown.popleft()
                 break
-        if stored.seq <= self.record.seq:
+        if stored.id == self._shown.alarm:
+            self._shown_seq = stored.seq
+        if stored.seq == self.record.seq:
             return False
         alarm = self.record.alarm
         if alarm and alarm.id == stored.id:
@@ -141,6 +143,7 @@ class PointWatch:
         self.record = record
         self._debounce = self._debouncer()
         self._shown = self._to_show(record.alarm)
+        self._shown_seq = record.alarm.seq if record.alarm else None
         self._arm(moment)
 
     def reconfigure(self, settings: PointSettings, ack_timeout_s: float, moment: Moment) -> None:
@@ -178,8 +181,7 @@ class PointWatch:
     @property
     def undelivered_seq(self) -> int | None:
         """The event whose delivery the lamp depends on."""
-        alarm = self.record.alarm
-        return alarm.seq if alarm and not self._shown.acknowledged else None
+        return None if self._shown.alarm is None or self._shown.acknowledged else self._shown_seq
 
     @property
     def sounding(self) -> bool:
@@ -282,9 +284,8 @@ class PointWatch:
     def _own_faults(self, batch: Batch, faults: FaultBook) -> None:
         """A fault point's own fault follows its value, and nothing is stuck that is released. Asked at every look, so
         that it also mends what a restart found half saved."""
-        settings = self.settings
         if not self.record.value:
-            faults.clear(batch, settings.name, self.device, settings.id, STUCK)
+            self._set_fault(STUCK, False, batch, faults)
         if self.kind.class_ == "fault":
             stands = self.record.value or STATUS_FAULTS.get(self._status) == self.kind.name
             self._set_fault(self.kind.name, stands, batch, faults)
@@ -298,12 +299,20 @@ class PointWatch:
 
     def _set_fault(self, fault: str, stands: bool, batch: Batch, faults: FaultBook) -> None:
         name, point = self.settings.name, self.settings.id
+        if stands == faults.stands(self.device, point, fault):
+            return
         if not stands:
             faults.clear(batch, name, self.device, point, fault)
-        elif not faults.stands(self.device, point, fault):
-            known = fault in STATUS_FAULTS.values()
-            text = say(f"alarms.{fault}", name=name) if known else self._text("alarms.fault", fault=self.kind.text)
-            faults.raise_(batch, name, self.device, point, fault, text)
+            if self.record.alarm is None:
+                self.record = replace(self.record, since=batch.since)
+                batch.keep(self.record)
+            return
+        known = fault == STUCK or fault in STATUS_FAULTS.values()
+        text = self._text(f"alarms.{fault}" if known else "alarms.fault", **self._fault_words())
+        faults.raise_(batch, name, self.device, point, fault, text)
+
+    def _fault_words(self) -> dict[str, object]:
+        return {"fault": self.kind.text, "seconds": f"{self.settings.stuck_after_s:g}"}
 
     def _tell(self, what: str, batch: Batch, text: Text, *, alarm: Alarm | None = None, **data: JsonValue) -> str:
         """Add a `campus.alarm.*` event; one that follows a raised event names it."""
@@ -325,7 +334,7 @@ class PointWatch:
     def _to_show(self, alarm: Alarm | None) -> Shown:
         if alarm is None:
             return Shown()
-        return Shown(True, alarm.acknowledged, alarm.escalated is not None and not alarm.acknowledged)
+        return Shown(alarm.id, alarm.acknowledged, alarm.escalated is not None and not alarm.acknowledged)
 
     def _arm(self, moment: Moment) -> None:
         """Set the timers from the record; where nobody can tell how long it was, the time counts anew."""

@@ -126,6 +126,7 @@ class Site:
         self.held = []
         self.devices = tuple(devices) if devices is not None else self.devices
         self.engine = self._engine()
+        self.engine.stored([stored_as(event, seq) for seq, event in enumerate(self.events, 1)])
 
     def lamp(self, output: int, device: str = "hall") -> str:
         """What somebody sees who watches an output for a second."""
