@@ -6,7 +6,7 @@ codes); MODBUS over Serial Line V1.02, 2.5.1 (RTU framing, CRC). PDUs and CRC ar
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from pymodbus.framer.rtu import FramerRTU
 from pymodbus.pdu.bit_message import (
@@ -143,9 +143,11 @@ def decode_bits(data: bytes, unit: int, function: int, count: int) -> tuple[bool
     return tuple(reply.bits[:count])
 
 
-def decode_write(data: bytes, expected: bytes) -> bool | Refused | None:
+def decode_write(data: bytes, expected: bytes) -> Literal[True] | Refused | None:
     """Compare the reply to a write with the one right reply; None while bytes are missing. Raises BadFrame."""
     found = find_reply(data, expected[0], expected[1], len(expected))
-    if isinstance(found, bytes) and found != expected:
+    if not isinstance(found, bytes):
+        return found
+    if found != expected:
         raise BadFrame(expected.hex(" "), data)
-    return True if found else found  # type: ignore[return-value]  # bytes are never empty here
+    return True

@@ -94,6 +94,7 @@ class Rig:
     ) -> None:
         self.clock = SystemClock("Asia/Shanghai")
         self.coils: list[tuple[int, int, bool]] = []
+        folder.mkdir(exist_ok=True)
         self.modules = Modules(
             folder / "line",
             units,

@@ -121,3 +121,7 @@ def test_only_its_echo_confirms_a_write(unit: int, first: int, values: list[bool
     assert decode_write(expected[:-1], expected) is None
     with pytest.raises(BadFrame):
         decode_write(write_reply(unit, first + 1, values), expected)
+
+
+def test_a_refused_write_is_no_confirmation() -> None:
+    assert decode_write(good(b"\x01\x85\x02"), write_reply(1, 12, [True])) == Refused(5, 2)
