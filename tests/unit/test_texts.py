@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.texts import room_texts, rooms
+from agent.texts import Language, room_texts, rooms
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [*sorted((ROOT / "agent").rglob("*.py")), *sorted((ROOT / "drivers").rglob("*.py"))]
-LANGUAGES = {"zh-CN", "en"}
+LANGUAGES: tuple[Language, ...] = ("zh-CN", "en")
 
 # Families of keys that are put together from a value (`word("state", ...)`, `say(f"kinds.{name}")`): the code
 # that does so is named here, so that an orphan does not hide behind a wildcard.
@@ -70,7 +70,7 @@ def test_every_key_that_the_code_says_exists() -> None:
 def test_every_entry_has_both_languages_with_the_same_fields(key: str) -> None:
     room, _, name = key.partition(".")
     entry = room_texts(room)[name]
-    assert set(entry) == LANGUAGES
+    assert set(entry) == set(LANGUAGES)
     fields = {
         language: {field for _, field, _, _ in string.Formatter().parse(entry[language])} for language in LANGUAGES
     }

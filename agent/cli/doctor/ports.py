@@ -32,15 +32,18 @@ class Port:
 def checks(subject: Subject) -> list[Check]:
     """One check per line of the configuration."""
     buses = subject.config.buses if subject.config else ()
-    return [Check(f"port {bus.id}", partial(probe, bus, subject.daemon_pid)) for bus in buses]
+    return [Check(f"port {bus.id}", partial(probe, bus, subject)) for bus in buses]
 
 
-async def probe(bus: "BusSettings", daemon_pid: int | None) -> Sequence[Finding]:
+async def probe(bus: "BusSettings", subject: Subject) -> Sequence[Finding]:
     """Look at one line's port. An address in the network is left to the check of its devices."""
     name = f"port {bus.id}"
     if "://" in bus.port:
         return [ok(name, say("doctor.port-remote", port=bus.port))]
-    return [judge(name, await in_thread(lambda: look(bus.port)), daemon_pid)]
+    told = subject.status["buses"] if subject.status else []
+    if any(state["id"] == bus.id and state["open"] for state in told):
+        return [ok(name, say("doctor.port-ours", port=bus.port))]
+    return [judge(name, await in_thread(lambda: look(bus.port)), daemon_alive=subject.status is not None)]
 
 
 def look(path: str) -> Port:
@@ -59,20 +62,18 @@ def look(path: str) -> Port:
     )
 
 
-def judge(name: str, port: Port, daemon_pid: int | None) -> Finding:
-    """Judge one port. The daemon itself may hold it. Pure."""
+def judge(name: str, port: Port, *, daemon_alive: bool) -> Finding:
+    """Judge a port that the daemon has not open. Pure."""
     if not port.exists:
         return fail(name, say("doctor.port-missing", port=port.path), say("doctor.port-missing-remedy"))
     if not port.character_device:
         return fail(name, say("doctor.port-no-device", port=port.path), say("doctor.port-missing-remedy"))
-    if port.holder and daemon_pid is not None and port.holder.endswith(f"({daemon_pid})"):
-        return ok(name, say("doctor.port-ours", port=port.path))
     if port.holder:
         message = say("doctor.port-busy", port=port.path, holder=port.holder)
         return fail(name, message, say("doctor.port-busy-remedy"))
     if not port.may_use:
         message = say("doctor.port-denied", port=port.path, group=port.group)
         remedy = say("doctor.port-denied-remedy", group=port.group)
-        # This user is not the daemon's, which is running and so can open it or says why not.
-        return fail(name, message, remedy) if daemon_pid is None else warn(name, message, remedy)
+        # This user need not be the daemon's, which is running and says itself why it cannot open the port.
+        return warn(name, message, remedy) if daemon_alive else fail(name, message, remedy)
     return ok(name, say("doctor.port-ok", port=port.path))

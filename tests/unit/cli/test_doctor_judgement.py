@@ -13,7 +13,7 @@ from agent.cli.doctor.finding import Check, Finding, ok
 from agent.cli.doctor.ports import Port
 from agent.cli.doctor.ports import judge as judge_port
 from agent.cli.doctor.runner import in_thread, run_checks
-from agent.texts import Spoken, say
+from agent.texts import Language, Spoken, say
 from tests.unit.cli.sims import FINE, sick
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -21,8 +21,9 @@ NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 def level(finding: Finding) -> str:
     """Its level; and see that it can be read, with a remedy wherever something is wrong."""
-    for language in ("zh-CN", "en"):
-        shown = finding.as_json(language)  # type: ignore[arg-type]  # both are languages
+    languages: tuple[Language, ...] = ("zh-CN", "en")
+    for language in languages:
+        shown = finding.as_json(language)
         assert shown["message"]
         assert bool(shown["remedy"]) is (finding.level != "ok")
     return finding.level
@@ -101,20 +102,19 @@ def test_the_watchdog(limit: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("port", "pid", "expected"),
+    ("port", "alive", "expected"),
     [
-        (Port("/dev/x", exists=False), None, "fail"),
-        (Port("/dev/x", exists=True), None, "fail"),
-        (Port("/dev/x", exists=True, character_device=True), None, "fail"),
-        (Port("/dev/x", exists=True, character_device=True), 7, "warn"),
-        (Port("/dev/x", exists=True, character_device=True, may_use=True), None, "ok"),
-        (Port("/dev/x", exists=True, character_device=True, may_use=True, holder="minicom (9)"), None, "fail"),
-        (Port("/dev/x", exists=True, character_device=True, may_use=True, holder="minicom (9)"), 7, "fail"),
-        (Port("/dev/x", exists=True, character_device=True, holder="python (7)"), 7, "ok"),
+        (Port("/dev/x", exists=False), False, "fail"),
+        (Port("/dev/x", exists=True), False, "fail"),
+        (Port("/dev/x", exists=True, character_device=True), False, "fail"),
+        (Port("/dev/x", exists=True, character_device=True), True, "warn"),
+        (Port("/dev/x", exists=True, character_device=True, may_use=True), False, "ok"),
+        (Port("/dev/x", exists=True, character_device=True, may_use=True, holder="minicom (9)"), False, "fail"),
+        (Port("/dev/x", exists=True, character_device=True, may_use=True, holder="minicom (9)"), True, "fail"),
     ],
 )
-def test_ports(port: Port, pid: int | None, expected: str) -> None:
-    assert level(judge_port("port rs485-1", port, pid)) == expected
+def test_ports(port: Port, alive: bool, expected: str) -> None:
+    assert level(judge_port("port rs485-1", port, daemon_alive=alive)) == expected
 
 
 def check(name: str, work: Any, deadline_s: float = 5.0) -> Check:
