@@ -177,7 +177,9 @@ class ControlMethods:
         return await self._reload()
 
     def _event(self, stored: Stored) -> JsonValue:
-        event: JsonValue = json.loads(self._parts.journal.published(stored))
+        """As it is published; `late` here means that it is waiting too long, not that it is read late."""
+        event: dict[str, JsonValue] = json.loads(self._parts.journal.published(stored))
+        event["late"] = bool(event["late"]) and self._parts.journal.delivery(stored.seq) in {"due", "refused"}
         return event
 
     def _fan_out(self, stored: Sequence[Stored]) -> None:
