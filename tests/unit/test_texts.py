@@ -50,7 +50,8 @@ def said(path: Path) -> Iterator[tuple[int, str]]:
         if not isinstance(node, ast.Call):
             continue
         name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        candidates = [keyword.value for keyword in node.keywords if keyword.arg in {"help", "help_key"}]
+        explained = node.keywords if name != "add_argument" else []  # argparse: for developers, in English
+        candidates = [keyword.value for keyword in explained if keyword.arg in {"help", "help_key"}]
         if name == "say" and node.args:
             candidates.append(node.args[0])
         for value in candidates:
