@@ -10,7 +10,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,6 +41,9 @@ PLAIN: Final = {
     Path("etc/udev/rules.d/99-campus-agent.rules"): "99-campus-agent.rules",
 }
 """Files that are copied as they are: where to, and their name in `systemd/`."""
+MADE: Final = "X-CampusAgentMade="
+"""The line of the installed unit that names the directories which were missing before; systemd ignores X- settings
+(systemd.unit(5)), and `uninstall` removes what it names, so that nothing is left."""
 REHEARSED: Final = {
     "install.created": "install.would-create",
     "install.updated": "install.would-update",
@@ -102,6 +105,7 @@ class Installer:
             check_visible(self._where)
         elif not (self._where.root / self._where.executable.relative_to("/")).exists():
             self._tell(say("install.no-executable-yet", path=self._where.executable))
+        made = self._made_before() | self._make_parents()
         for path, name in PLAIN.items():
             self._put(path, systemd_file(name).read_bytes())
         if self._where.here:
@@ -109,7 +113,8 @@ class Installer:
         self._configuration()
         if self._where.here:
             self._run("systemd-tmpfiles", "--create", "/etc/tmpfiles.d/campus-agent.conf")
-        self._put(UNITS / UNIT, unit_text(systemd_file(UNIT).read_text("utf-8"), self._where.executable).encode())
+        unit = unit_text(systemd_file(UNIT).read_text("utf-8"), self._where.executable, made)
+        self._put(UNITS / UNIT, unit.encode())
         if not any((self._where.root / path).exists() for path in TIMESYNCD):
             self._put(DROP_IN, systemd_file("kernel-clock.conf").read_bytes())
         self._link(COMMAND, self._where.executable)
@@ -118,6 +123,7 @@ class Installer:
     def uninstall(self, *, purge: bool) -> None:
         """Take everything away; configuration and journal, and the account that owns it, only with `purge`."""
         self._require_root()
+        made = self._made_before()
         if self._where.live and (self._where.root / UNITS / UNIT).exists():
             self._run("systemctl", "disable", "--now", UNIT)
         command = self._where.root / COMMAND
@@ -125,7 +131,8 @@ class Installer:
             self._remove(COMMAND)
         for path in (WANTS, DROP_IN, UNITS / UNIT, *PLAIN):
             self._remove(path)
-        self._remove_if_empty(DROP_IN.parent)
+        for path in (DROP_IN.parent, *sorted(made, reverse=True)):
+            self._remove_if_empty(path)
         if self._where.live:
             self._run("systemctl", "daemon-reload")
             self._reload_udev()
@@ -146,6 +153,26 @@ class Installer:
             raise InstallError(say("install.not-root", uid=os.geteuid()))
         if not self._where.root.is_dir():
             raise InstallError(say("install.no-root", path=self._where.root))
+
+    def _made_before(self) -> set[Path]:
+        """The directories that an earlier installation had to make."""
+        unit = self._where.root / UNITS / UNIT
+        lines = unit.read_text("utf-8").splitlines() if unit.exists() else []
+        return {Path(word) for line in lines if line.startswith(MADE) for word in line.removeprefix(MADE).split()}
+
+    def _make_parents(self) -> set[Path]:
+        """Make the directories that are missing of those that systems usually have."""
+        missing = {
+            folder
+            for path in (*PLAIN, UNITS / UNIT, WANTS, COMMAND)
+            for folder in path.parents
+            if not (self._where.root / folder).exists()
+        }
+        for folder in sorted(missing):
+            if not self._dry:
+                (self._where.root / folder).mkdir(mode=0o755)
+            self._did("install.created", folder)
+        return missing
 
     def _configuration(self) -> None:
         self._directory(CONFIG, 0o750)
@@ -225,8 +252,10 @@ class Installer:
 
     def _remove_if_empty(self, path: Path) -> None:
         place = self._where.root / path
-        if place.is_dir() and not any(place.iterdir()) and not self._dry:
-            place.rmdir()
+        if place.is_dir() and not any(place.iterdir()):
+            if not self._dry:
+                place.rmdir()
+            self._did("install.removed", path)
 
     def _did(self, key: str, path: Path) -> None:
         self._tell(say(REHEARSED.get(key, key) if self._dry else key, path=self._where.shown(path)))
@@ -267,11 +296,12 @@ def write(path: Path, content: bytes, mode: int) -> None:
     spare.replace(path)
 
 
-def unit_text(template: str, executable: Path) -> str:
-    """Return the unit with the ExecStart= of this installation."""
+def unit_text(template: str, executable: Path, made: Iterable[Path] = ()) -> str:
+    """Return the unit with the ExecStart= of this installation, and the directories that it had to make."""
     default = str(DEFAULT_PREFIX / EXECUTABLE)
     assert f"ExecStart={default} " in template, "the unit's ExecStart= is what is replaced here"
-    return template.replace(f"ExecStart={default} ", f"ExecStart={exec_word(str(executable))} ")
+    text = template.replace(f"ExecStart={default} ", f"ExecStart={exec_word(str(executable))} ")
+    return text + (f"{MADE}{' '.join(map(str, sorted(made)))}\n" if made else "")
 
 
 def exec_word(word: str) -> str:

@@ -98,6 +98,19 @@ def test_a_purge_leaves_the_tree_as_it_was(image: Image) -> None:
     assert image.tree() == before
 
 
+def test_directories_that_were_missing_go_again_and_those_that_stood_empty_stay(tmp_path: Path) -> None:
+    root = tmp_path / "bare"
+    root.mkdir()
+    bare = Image(root)
+    for folder in ("etc/sysusers.d", "etc/udev/rules.d", "etc/udev", "etc/systemd/system/multi-user.target.wants"):
+        (root / folder).rmdir()
+    before = bare.tree()
+    bare.installer(prefix="/opt/old").install()
+    bare.installer().install()
+    bare.installer().uninstall(purge=True)
+    assert bare.tree() == before
+
+
 def test_a_removal_keeps_configuration_and_journal_and_nothing_else(image: Image) -> None:
     before = image.tree()
     image.installer().install()

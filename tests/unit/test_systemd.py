@@ -71,7 +71,8 @@ def test_systemd_takes_the_unit_as_installed(tmp_path: Path, folder: str) -> Non
     executable.parent.mkdir(parents=True)
     executable.symlink_to("/bin/true")
     unit = tmp_path / "campus-agent.service"
-    unit.write_text(unit_text(systemd_file(unit.name).read_text("utf-8"), executable), encoding="utf-8")
+    template = systemd_file(unit.name).read_text("utf-8")
+    unit.write_text(unit_text(template, executable, [Path("etc/udev"), Path("etc/udev/rules.d")]), encoding="utf-8")
     done = run("systemd-analyze", "verify", "--man=no", unit)
     assert (done.returncode, done.stderr) == (0, "")
 
