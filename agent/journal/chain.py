@@ -41,7 +41,7 @@ OUTSIDE_THE_HASH: Final = frozenset({"hash", "late", "correctedtime"})
 _quote = json.encoder.encode_basestring
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
 _SUSPECT: Final = re.compile(rb"[:,\[]-?(?:\d+[.eE]|9\d{15}|\d{17})|^-?\d|[\xed-\xff]")
-"""May be a float or a large integer, or a character behind the surrogates. Text can look so too: then it is looked at."""
+"""May be a float, a large integer, or a character behind the surrogates. Text can look so too; `_plain` decides."""
 _FIRST_SURROGATE: Final = "\ud800"
 """Below it, the order of code points is the order of UTF-16 code units that RFC 8785 sorts keys by."""
 

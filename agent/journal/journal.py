@@ -36,11 +36,8 @@ class Journal(JournalCore):
         """Open the best store that can be had; raise JournalLocked."""
         opened = await asyncio.to_thread(opening.open_journal, settings.path, clock.moment())
         journal = cls(opened, settings, site, clock)
-        ranges = receipts.pending(opened.meta)
-        for first, last in ranges:
-            journal._board.clear(first, last)
-        if ranges:
-            journal._writer.put(upkeep.clearing(ranges))
+        if opened.clearing:
+            journal._writer.put(upkeep.clearing(opened.clearing))
         journal._writer.start()
         for sick in opened.sick:
             journal._judge(sick)

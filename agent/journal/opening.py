@@ -14,13 +14,13 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from ulid import ULID
 
-from agent.journal import reading, schema
+from agent.journal import reading, receipts, schema
 from agent.journal.ballast import Ballast
 from agent.journal.board import Board
 from agent.journal.store import Store, connect
@@ -64,6 +64,7 @@ class Opened:
     boots: dict[str, tuple[int, int]]
     sick: list[reading.Sick]
     quarantined: set[int]
+    clearing: list[receipts.Span] = field(default_factory=list)
     trouble: Text | None = None
     kept_aside: Path | None = None
     disk_full: bool = False
@@ -121,7 +122,18 @@ def open_journal(path: Path, moment: Moment) -> Opened:
 
 
 def open_file(path: Path, moment: Moment) -> Opened:
-    """Open or make the file; raise SickFile, sqlite3.Error (it can't be reached or written)."""
+    """Open or make the file; raise SickFile, sqlite3.Error (it can't be reached or written), OSError."""
+    try:
+        return _open_file(path, moment)
+    except sqlite3.Error as error:
+        if _is_sick(error):
+            raise SickFile(say("journal.why-sqlite", error=error)) from error
+        raise
+    except (ValueError, TypeError, KeyError, OverflowError) as error:  # readable, but not what we ever wrote
+        raise SickFile(say("journal.why-content", error=error)) from error
+
+
+def _open_file(path: Path, moment: Moment) -> Opened:
     if path.is_file() and path.stat().st_size > 0:
         _bring_up_to_date(path)
     connection = connect(path)
@@ -134,12 +146,7 @@ def open_file(path: Path, moment: Moment) -> Opened:
         store.begin()
         store.set_meta({"opened": moment.wall.isoformat(timespec="seconds")})
         store.commit()
-    except sqlite3.Error as error:
-        connection.close()
-        if _is_sick(error):
-            raise SickFile(say("journal.why-sqlite", error=error)) from error
-        raise
-    except SickFile:
+    except BaseException:
         connection.close()
         raise
     return opened
@@ -241,7 +248,7 @@ def _lock(path: Path) -> int:
 def _memory(path: Path, moment: Moment, why: Text) -> Opened:
     store, journal_id = memory_store(moment)
     trouble = say("journal.memory", path=path, why=why)
-    return Opened(store, "memory", journal_id, Board(), {}, store.meta(), {}, [], set(), trouble)
+    return Opened(store, "memory", journal_id, Board(), {}, store.meta(), {}, [], set(), trouble=trouble)
 
 
 def _bring_up_to_date(path: Path) -> None:
@@ -251,10 +258,6 @@ def _bring_up_to_date(path: Path) -> None:
         application = connection.execute("PRAGMA application_id").fetchone()[0]
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-    except sqlite3.Error as error:
-        if _is_sick(error):
-            raise SickFile(say("journal.why-sqlite", error=error)) from error
-        raise
     finally:
         connection.close()
     if tables == 0 and version == 0:
@@ -289,8 +292,13 @@ def _read_in(store: Store) -> Opened:
     tail = reading.read_tail(store.connection, TAIL_ROWS)
     quarantined = {seq for (seq,) in store.connection.execute("SELECT seq FROM quarantine")}
     _check_links(store, [row for row in tail if not isinstance(row, reading.Sick)])
+    clearing = receipts.pending(meta)
     sick = [row for row in tail if isinstance(row, reading.Sick) and row.seq not in quarantined]
-    return Opened(store, "file", meta["journal"], board, store.saved(), meta, store.boots(), sick, quarantined)
+    for first, last in clearing:
+        board.clear(first, last)
+    return Opened(
+        store, "file", meta["journal"], board, store.saved(), meta, store.boots(), sick, quarantined, clearing
+    )
 
 
 def _check_links(store: Store, tail: list[reading.Stored]) -> None:

@@ -118,7 +118,7 @@ def _read_one(connection: sqlite3.Connection, seq: int) -> Stored | Sick:
 def _raw(connection: sqlite3.Connection, seq: int) -> tuple[bytes, bytes] | None:
     try:
         row: tuple[bytes, bytes] | None = connection.execute(
-            "SELECT CAST(hash AS BLOB), CAST(body AS BLOB) FROM event WHERE seq = ?", (seq,)
+            "SELECT CAST(ifnull(hash, '') AS BLOB), CAST(ifnull(body, '') AS BLOB) FROM event WHERE seq = ?", (seq,)
         ).fetchone()
     except sqlite3.DatabaseError:
         return None

@@ -17,6 +17,9 @@ from agent.journal.store import Removed, Store
 from agent.model import Event, JsonValue, Lane, new_event
 
 CHUNK_ROWS: Final = 500
+FEW_ROWS: Final = 20
+TYPICAL_ROW_BYTES: Final = 1_024
+"""A chunk is no more than a sixteenth of a small quota, or an eviction would empty it."""
 EVENT_SHARE: Final = 0.9
 LOW_WATER: Final = 0.98
 """Freeing goes a little below the limit, so that not every append has to."""
@@ -47,6 +50,7 @@ class Room:
         self.store = store
         self.event_limit = int(max_size_bytes * EVENT_SHARE)
         self.used = store.used_bytes()
+        self._chunk = max(FEW_ROWS, min(CHUNK_ROWS, self.event_limit // (16 * TYPICAL_ROW_BYTES)))
         self._written = 0
         self._nothing_delivered = False
         self._cursor = 0
@@ -92,7 +96,7 @@ class Room:
             return Freed(len(rows))
         if not evict:
             return Freed(0)
-        evicted = tuple(self.store.oldest_events(CHUNK_ROWS))
+        evicted = tuple(self.store.oldest_events(self._chunk))
         if evicted:
             self.store.remove(Removed(evicted))
         return Freed(len(evicted), evicted)
@@ -100,10 +104,10 @@ class Room:
     def _delivered(self, acked_is_delivered: bool) -> tuple[tuple[int, str], ...]:
         if self._nothing_delivered:
             return ()
-        rows = self.store.delivered(self._cursor, CHUNK_ROWS, acked_is_delivered=acked_is_delivered)
+        rows = self.store.delivered(self._cursor, self._chunk, acked_is_delivered=acked_is_delivered)
         if not rows and self._cursor:
             self._cursor = 0
-            rows = self.store.delivered(0, CHUNK_ROWS, acked_is_delivered=acked_is_delivered)
+            rows = self.store.delivered(0, self._chunk, acked_is_delivered=acked_is_delivered)
         self._nothing_delivered = not rows
         if rows:
             self._cursor = rows[-1][0]

@@ -51,10 +51,14 @@ def connect(path: Path | None, *, read_only: bool = False) -> sqlite3.Connection
     connection = sqlite3.connect(
         name, uri=path is not None, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1_000
     )
-    connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
-    connection.execute("PRAGMA cell_size_check = ON")
-    if read_only:
-        connection.execute("PRAGMA query_only = ON")
+    try:
+        connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
+        connection.execute("PRAGMA cell_size_check = ON")
+        if read_only:
+            connection.execute("PRAGMA query_only = ON")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

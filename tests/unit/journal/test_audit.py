@@ -151,7 +151,17 @@ def test_events_without_hash_are_checked_by_their_links() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    [b"", b"not json", b"{}", b"17", b'{"seq": "1"}', b'{"seq": 1, "seq": 2}', b'{"seq":NaN}', b"\xff\xfe", b"[" * 99_999],
+    [
+        b"",
+        b"not json",
+        b"{}",
+        b"17",
+        b'{"seq": "1"}',
+        b'{"seq": 1, "seq": 2}',
+        b'{"seq":NaN}',
+        b"\xff\xfe",
+        b"[" * 99_999,
+    ],
 )
 def test_what_is_no_event_is_a_problem_with_its_line(line: bytes) -> None:
     report = verify([*chain(2), line])
@@ -164,8 +174,16 @@ def test_any_bytes_are_reported_never_raised(line: bytes) -> None:
     verify([line])
 
 
-@given(st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda x: st.lists(x) | st.dictionaries(
-    st.sampled_from(["seq", "hash", "prevhash", "id", "data", "type", "journal"]), x), max_leaves=10))
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=3),
+        lambda x: (
+            st.lists(x)
+            | st.dictionaries(st.sampled_from(["seq", "hash", "prevhash", "id", "data", "type", "journal"]), x)
+        ),
+        max_leaves=10,
+    )
+)
 def test_any_json_is_reported_never_raised(value: Any) -> None:
     verify([json.dumps(value)])
 

@@ -60,7 +60,9 @@ def test_board_is_a_dictionary_of_lanes_and_states(todo: list[tuple[object, ...]
 
 def test_rows_of_a_damaged_outbox_do_no_harm() -> None:
     board = Board()
-    board.load([(-5, "alarm", "due"), (2, "alarn", "due"), (3, "event", "dve"), (1, "alarm", "due"), (2**50, "x", "y")], 4)
+    board.load(
+        [(-5, "alarm", "due"), (2, "alarn", "due"), (3, "event", "dve"), (1, "alarm", "due"), (2**50, "x", "y")], 4
+    )
     assert board.state(2) == "due"
     assert board.state(3) == "due"
     assert board.count(Lane.FAULT, "due") == 1
