@@ -224,8 +224,8 @@ async def test_an_alarm_outlives_a_power_cut_and_still_escalates(tmp_path: Path)
         await school.daemon.start()
         escalated = await school.district.event(type="campus.alarm.escalated")
         assert escalated["data"]["event"] == raised["id"]
-        started = school.district.events(type="campus.agent.started")
-        assert [event["data"]["clean_stop"] for event in started] == [True, False]
+        started = {event["seq"]: event["data"] for event in school.district.events(type="campus.agent.started")}
+        assert [started[seq]["clean_stop"] for seq in sorted(started)] == [True, False]
         assert len({event["id"] for event in school.district.events(type="campus.alarm.raised")}) == 1
 
 
