@@ -60,6 +60,7 @@ class Alarms:
         self._last: dict[str, dict[Input, Sample]] = {}
         self._faults = FaultBook()
         self._overrides = Overrides()
+        self._known_outputs: frozenset[Output] | None = None
         self._unsaved: set[Key] = set()
         self._orphans: list[PointRecord] = []
         self._unreadable: list[str] = []
@@ -238,16 +239,18 @@ class Alarms:
     def outputs(self, boottime_ns: int, delivery: Callable[[int], Delivery]) -> OutputPlan:
         """Say what every output should be that a lamp or siren hangs on, or that is held by hand. `delivery` tells of
         a raised event's `seq` how it fares on its way to the district."""
+        values: dict[Output, bool] = dict.fromkeys(self._outputs(), False)
         lamps: list[tuple[Output, LampMode]] = []
-        sirens: list[tuple[Output, bool]] = []
         for point in self._points.values():
-            if lamp := point.lamp():
+            if not point.shows_alarm:
+                continue
+            if lamp := point.lamp:
                 seq = point.undelivered_seq
                 fares: Delivery = "due" if seq is None else delivery(seq)
                 lamps.append((lamp, point.lamp_mode(fares, self._lamp_means)))
-            if siren := point.siren():
-                sirens.append((siren, point.sounding))
-        return plan_outputs(lamps, sirens, self._overrides, boottime_ns)
+            if (siren := point.siren) and point.sounding:
+                values[siren] = True
+        return plan_outputs(values, lamps, self._overrides, boottime_ns)
 
     def views(self) -> tuple[PointView, ...]:
         """Every point as it is now, in the order of the configuration."""
@@ -274,6 +277,7 @@ class Alarms:
         self._devices = {device.id: DeviceWatch(device, moment.boottime_ns) for device in self._settings}
         self._inputs = {device.id: {} for device in self._settings}
         self._points = {}
+        self._known_outputs = None
         for device in self._settings:
             for settings in device.points:
                 self._place((device.id, settings.id), self._watch(device.id, settings, since))
@@ -298,6 +302,13 @@ class Alarms:
                 watch.settings = now.settings
                 self._devices[name] = watch
         self._overrides.forget(old.keys() - self._devices.keys())
+
+    def _outputs(self) -> frozenset[Output]:
+        """Every output that a lamp or a siren hangs on; found once per configuration."""
+        if self._known_outputs is None:
+            wired = (output for point in self._points.values() for output in (point.lamp, point.siren))
+            self._known_outputs = frozenset(output for output in wired if output is not None)
+        return self._known_outputs
 
     def _restore_point(self, record: PointRecord, moment: Moment) -> None:
         point = self._points.get((record.device, record.point))

@@ -101,21 +101,18 @@ class Overrides:
 
 
 def plan_outputs(
-    lamps: Iterable[tuple[Output, LampMode]], sirens: Iterable[tuple[Output, bool]], overrides: Overrides, now_ns: int
+    values: dict[Output, bool], lamps: Iterable[tuple[Output, LampMode]], overrides: Overrides, now_ns: int
 ) -> OutputPlan:
-    """Bring together what points want of lamps and sirens, and what is held by hand. Points that share a siren:
-    it sounds for any of them."""
+    """Add to `values` (sirens, and the rest off) what lamps show, and what is held by hand."""
     modes: dict[Output, LampMode] = {}
     for output, mode in lamps:
         modes[output] = max(mode, modes.get(output, LampMode.OFF))
     changes: list[int] = []
-    values: dict[Output, bool] = {}
     for output, mode in modes.items():
-        values[output], change_ns = lit(mode, now_ns)
+        on, change_ns = lit(mode, now_ns)
+        values[output] = on or values.get(output, False)
         if change_ns is not None:
             changes.append(change_ns)
-    for output, sounding in sirens:
-        values[output] = sounding or values.get(output, False)
     if (ends_ns := overrides.apply(values, now_ns)) is not None:
         changes.append(ends_ns)
     return OutputPlan(values, min(changes, default=None))

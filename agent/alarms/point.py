@@ -19,6 +19,7 @@ from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, Shown, lamp
 from agent.alarms.outcome import Batch, PointView, Press
 from agent.alarms.selectors import Refusal
 from agent.alarms.state import Alarm, PointRecord, Stamp
+from agent.alarms.words import FAULT_TEXTS, STATUS_FAULTS, STATUS_TEXTS, STUCK
 from agent.clock import NS_PER_S
 from agent.config.models import PointSettings
 from agent.driver import Sample, SampleStatus
@@ -29,14 +30,6 @@ from agent.texts import Text, say
 NS_PER_MS: Final = 1_000_000
 UNSHOWN_LIMIT: Final = 64
 """Changes that wait for their commit. The journal commits in milliseconds; beyond this only the newest matter."""
-STATUS_FAULTS: Final[dict[SampleStatus, str]] = {
-    "open": "line-open",
-    "short": "line-short",
-    "tamper": "tamper",
-    "low-battery": "battery-low",
-}
-"""What an input says of itself -> the fault that this is."""
-STUCK: Final = "stuck"
 CONFIGURATION: Final = "configuration"
 """The actor of a reset that nobody asked for: the point is gone."""
 
@@ -88,8 +81,11 @@ class PointWatch:
     @property
     def due_ns(self) -> int | None:
         """When `tick` has something to do."""
-        times_ns = (self._debounce.due_ns, self._escalate_ns, self._stuck_ns)
-        return min((time_ns for time_ns in times_ns if time_ns is not None), default=None)
+        due_ns = self._debounce.due_ns
+        for time_ns in (self._escalate_ns, self._stuck_ns):
+            if time_ns is not None and (due_ns is None or time_ns < due_ns):
+                due_ns = time_ns
+        return due_ns
 
     def has(self, event_id: str) -> bool:
         """Whether an event belongs to the alarm of now."""
@@ -166,13 +162,20 @@ class PointWatch:
 
     # --- what is shown
 
+    @property
     def lamp(self) -> Output | None:
         """The output that shows this point's alarm, if it may show at all."""
-        return None if self.settings.lamp is None or not self._visible else (self.device, self.settings.lamp)
+        return self._output(self.settings.lamp)
 
+    @property
     def siren(self) -> Output | None:
         """The output that sounds on escalation, if it may sound at all."""
-        return None if self.settings.siren is None or not self._visible else (self.device, self.settings.siren)
+        return self._output(self.settings.siren)
+
+    @property
+    def shows_alarm(self) -> bool:
+        """Whether there is a committed alarm to show."""
+        return self._shown.alarm is not None
 
     def lamp_mode(self, delivery: Delivery, means: LampMeans) -> LampMode:
         """What the lamp shows, given how the raised event fares."""
@@ -215,9 +218,10 @@ class PointWatch:
 
     # --- inside
 
-    @property
-    def _visible(self) -> bool:
-        return self.kind.class_ == "alarm" and not self.kind.silent
+    def _output(self, output: int | None) -> Output | None:
+        """Only alarms show, and not the silent ones."""
+        visible = output is not None and self.kind.class_ == "alarm" and not self.kind.silent
+        return (self.device, output) if output is not None and visible else None
 
     def _debouncer(self) -> Debouncer:
         return Debouncer(round(self.settings.debounce_s * NS_PER_S), stable=self.record.value)
@@ -276,7 +280,7 @@ class PointWatch:
     def _told(self, active: bool, batch: Batch) -> None:
         assert self.kind.events is not None, "a status kind has events"
         type_ = self.kind.events[0 if active else 1]
-        text = self._text(f"alarms.{type_.rpartition('.')[2]}")
+        text = self._text(STATUS_TEXTS[type_])
         settings = self.settings
         batch.event(type_, Lane.EVENT, self.device, settings.id, self.kind, settings.name, text, value=active)
         self.record = replace(self.record, since=batch.since)
@@ -307,12 +311,9 @@ class PointWatch:
                 self.record = replace(self.record, since=batch.since)
                 batch.keep(self.record)
             return
-        known = fault == STUCK or fault in STATUS_FAULTS.values()
-        text = self._text(f"alarms.{fault}" if known else "alarms.fault", **self._fault_words())
+        seconds = f"{self.settings.stuck_after_s:g}"
+        text = self._text(FAULT_TEXTS.get(fault, "alarms.fault"), fault=self.kind.text, seconds=seconds)
         faults.raise_(batch, name, self.device, point, fault, text)
-
-    def _fault_words(self) -> dict[str, object]:
-        return {"fault": self.kind.text, "seconds": f"{self.settings.stuck_after_s:g}"}
 
     def _tell(self, what: str, batch: Batch, text: Text, *, alarm: Alarm | None = None, **data: JsonValue) -> str:
         """Add a `campus.alarm.*` event; one that follows a raised event names it."""

@@ -4,7 +4,8 @@ import pytest
 
 from agent.alarms.engine import Delivery, Press, Refusal
 from agent.alarms.lamp import LampMode, lit
-from agent.alarms.point import STATUS_FAULTS
+from agent.alarms.words import FAULT_TEXTS, STATUS_FAULTS, STATUS_TEXTS
+from agent.kinds import FAULTS, KINDS
 from agent.model import Lane
 from agent.texts import say
 from tests.unit.alarms.scenario import Site, device
@@ -145,6 +146,6 @@ def test_samples_of_unknown_devices_and_inputs_are_ignored() -> None:
     assert not site.engine.heard("nowhere", site.clock.moment())
 
 
-def test_every_status_fault_has_its_words() -> None:
-    for fault in STATUS_FAULTS.values():
-        assert "panic" in say(f"alarms.{fault}", name="panic").render("zh-CN")
+def test_every_status_fault_and_status_event_has_its_words() -> None:
+    assert set(STATUS_FAULTS.values()) <= FAULT_TEXTS.keys() <= FAULTS.keys()
+    assert STATUS_TEXTS.keys() == {type_ for kind in KINDS.values() for type_ in kind.events or ()}
