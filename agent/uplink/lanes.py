@@ -60,6 +60,7 @@ class LaneQueue:
         """Begin again at the first due row, on a new connection."""
         self.rows.clear()
         self.again.clear()
+        self.reading = False  # whoever read has been cancelled with the last connection
         self.reread()
 
     def reread(self) -> None:

@@ -16,6 +16,8 @@ class Limits:
     """A TLS handshake over a bad mobile line."""
     connack_s: float = 10.0
     """CONNACK after CONNECT; a broker that looks users up in a database may take a second."""
+    modern_connack_s: float = 3.0
+    """The same for MQTT 5: amqtt does not refuse what it does not know, it stays silent."""
     stagger_s: float = 0.25
     """Head start of each address before the next is tried beside it (RFC 8305 5: 250 ms)."""
 
@@ -40,16 +42,17 @@ class Limits:
     """Ceiling of a wait while an alarm is due; refused credentials are waited out all the same."""
     takeover_s: float = 120.0
     """Ceiling of the wait after another client took our id: the two must not throw each other out in turn."""
-    early_loss_s: float = 5.0
-    """MQTT 3.1.1 does not tell a takeover; a connection that ends so soon after CONNACK may be one."""
+    early_loss_s: float = 30.0
+    """Not every broker tells a takeover; a connection that it closes so soon after CONNACK may have met one."""
     early_losses: int = 3
     """So many in a row are taken for one."""
     return_s: float = 300.0
     """On another broker than the first, look at the first so often (with 20 % jitter)."""
     quiesce_s: float = 10.0
     """Returning waits for open acknowledgements, at most so long."""
-    modern_again_s: float = 86_400.0
-    """A broker that spoke 3.1.1 is asked for MQTT 5 again after so long: it may have been updated."""
+    modern_again_s: float = 3600.0
+    """A broker that spoke 3.1.1 only is asked for MQTT 5 again at the first connect after so long: it may have been
+    updated, or only have been slow."""
     offline_fault_s: float = 30.0
     """No connection for so long is a fault; a broker's restart is shorter."""
 

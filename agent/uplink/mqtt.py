@@ -24,7 +24,9 @@ from agent.uplink.sockets import ConnectFailed, alert_text
 from agent.uplink.wire import Wire
 
 Protocol = Literal["5", "3.1.1"]
-EndKind = Literal["closed", "lost", "silent", "unacknowledged", "takeover", "too-large", "refused", "protocol"]
+EndKind = Literal[
+    "closed", "dropped", "lost", "silent", "unacknowledged", "takeover", "too-large", "refused", "protocol"
+]
 
 SILENCE: Final = 1.4
 """Keep-alives without a byte from the broker that end a connection. The limit is 1.5, and we look ten times in one."""
@@ -83,7 +85,7 @@ class Ended:
 
 
 class NotModern(ConnectFailed):
-    """The broker does not speak MQTT 5, or closed the connection when it heard it."""
+    """The broker does not speak MQTT 5, or closed the connection or said nothing when it heard it."""
 
 
 @dataclass(slots=True)
@@ -156,13 +158,15 @@ class Connection:
     ) -> Self:
         """Send CONNECT on a connected socket and wait for CONNACK. Raises ConnectFailed, NotModern."""
         connection = cls(wire, broker, login, protocol, limits, will)
+        timeout_s = limits.modern_connack_s if protocol == "5" else limits.connack_s
         try:
             connection._connect(login)
-            async with asyncio.timeout(limits.connack_s):
+            async with asyncio.timeout(timeout_s):
                 await connection._connack
         except TimeoutError:
             connection._finish(Ended("silent", say("uplink.closed")))
-            raise ConnectFailed(say("uplink.connack-timeout", broker=str(broker), timeout_s=limits.connack_s)) from None
+            failure = NotModern if protocol == "5" else ConnectFailed
+            raise failure(say("uplink.connack-timeout", broker=str(broker), timeout_s=timeout_s)) from None
         except BaseException:
             connection._finish(Ended("closed", say("uplink.closed")))
             raise
@@ -371,8 +375,10 @@ class Connection:
         if not flags.is_disconnect_packet_from_server:
             error = self._wire.error
             alert = alert_text(str(getattr(error, "reason", None) or ""), broker) if error else None
-            detail = say("uplink.peer-closed") if error is None else str(error)
-            ended = Ended("lost", alert or say("uplink.lost", broker=broker, error=detail))
+            if error is None:
+                ended = Ended("dropped", say("uplink.lost", broker=broker, error=say("uplink.peer-closed")))
+            else:
+                ended = Ended("lost", alert or say("uplink.lost", broker=broker, error=str(error)))
         elif code == TAKEN_OVER:
             ended = Ended("takeover", say("uplink.takeover", broker=broker), code)
         elif code == TOO_LARGE:
@@ -436,7 +442,7 @@ class Connection:
         self._forget_socket()
         self._wire.close()
         if not self._connack.done():
-            kind = NotModern if self.protocol == "5" and ended.kind == "lost" else ConnectFailed
+            kind = NotModern if self.protocol == "5" and ended.kind in {"dropped", "lost"} else ConnectFailed
             self._connack.set_exception(kind(ended.text))
             self._connack.exception()  # nobody may wait for it any more; that is no error
         for answer in self._subscriptions.values():

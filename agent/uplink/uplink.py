@@ -300,8 +300,8 @@ class Uplink:
             if self._alone_since_ns is None:
                 self._alone_since_ns = self._clock.boottime_ns()
         lasted_s = asyncio.get_running_loop().time() - began
-        # MQTT 5 tells a takeover, and an unexplained end there is none
-        unexplained = ended.kind == "lost" and connection.protocol == "3.1.1" and not self._pump.suspicious
+        # MQTT 5 has a reason code for a takeover; mosquitto 2.0 closes without a word all the same
+        unexplained = ended.kind == "dropped" and not self._pump.suspicious
         if left is None and not self._closing.is_set():
             now_ns = self._clock.boottime_ns()
             taken = choice.ended(index, lasted_s, now_ns, takeover=ended.kind == "takeover", unexplained=unexplained)

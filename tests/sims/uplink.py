@@ -28,6 +28,7 @@ FAST: Final = Limits(
     puback_s=2.0,
     alarm_puback_s=1.0,
     connack_s=2.0,
+    modern_connack_s=1.0,
     tls_s=2.0,
     offline_fault_s=0.5,
 )
