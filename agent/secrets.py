@@ -145,10 +145,15 @@ def _read(path: Path) -> str:
         raise SecretError(say("secrets.unreadable", path=path, reason=os_reason(error))) from error
     if len(raw) > SECRET_MAX_BYTES:
         raise SecretError(say("secrets.too-large", path=path, limit=SECRET_MAX_BYTES))
-    try:
-        value = raw.decode("utf-8").rstrip("\r\n")  # editors end the line
-    except UnicodeDecodeError:
-        raise SecretError(say("secrets.not-utf8", path=path)) from None  # the cause would show the bytes
+    if (value := _decoded(raw)) is None:
+        raise SecretError(say("secrets.not-utf8", path=path))  # not from the cause, which has the bytes
     if not value:
         raise SecretError(say("secrets.empty", path=path))
     return value
+
+
+def _decoded(raw: bytes) -> str | None:
+    try:
+        return raw.decode("utf-8").rstrip("\r\n")  # editors end the line
+    except UnicodeDecodeError:
+        return None

@@ -85,7 +85,12 @@ def check_tls(uplink: UplinkSettings, report: Report) -> None:
     if tls.key is not None and tls.cert is None:
         report.error((*at, "cert"), say("config.cert-with-key"), remedy=say("config.add-cert"))
     if tls.key is not None and tls.key.source not in ("file", "credential"):
-        report.error((*at, "key"), say("config.key-in-file"), found=tls.key.source, remedy=say("config.add-key-file"))
+        report.error(
+            (*at, "key"),
+            say("config.key-in-file"),
+            found=say(f"config.source-{tls.key.source}"),
+            remedy=say("config.add-key-file"),
+        )
 
 
 def check_commands(uplink: UplinkSettings, report: Report) -> None:
@@ -120,7 +125,7 @@ def check_unique(report: Report, ids: Iterable[tuple[KeyPath, str]]) -> None:
     first: dict[str, KeyPath] = {}
     for at, id_ in ids:
         if id_ in first:
-            found = say("config.also-at", value=f'"{id_}"', place=report.place((*first[id_], "id")))
+            found = say("config.also-at", value=f'"{id_}"', place=report.place((*first[id_], "id"), at))
             report.error((*at, "id"), say("config.id-once"), found=found, remedy=say("config.rename"))
         else:
             first[id_] = at

@@ -41,7 +41,7 @@ def check_ports(parts: Parts, report: Report) -> None:
     first: dict[str, KeyPath] = {}
     for at, bus in parts.buses:
         if bus.port in first:
-            found = say("config.also-at", value=shown(bus.port), place=report.place((*first[bus.port], "port")))
+            found = say("config.also-at", value=shown(bus.port), place=report.place((*first[bus.port], "port"), at))
             report.error((*at, "port"), say("config.port-once"), found=found, remedy=say("config.port-share"))
         first.setdefault(bus.port, at)
 
@@ -76,7 +76,7 @@ def check_addresses(parts: Parts, report: Report) -> None:
             continue
         unit = part.driver.bus_address()
         if (bus, unit) in first:
-            found = say("config.also-at", value=unit, place=report.place((*first[bus, unit], "unit")))
+            found = say("config.also-at", value=unit, place=report.place((*first[bus, unit], "unit"), part.at))
             report.error(
                 (*part.at, "unit"), say("config.unit-once", bus=bus), found=found, remedy=say("config.readdress")
             )
@@ -92,7 +92,7 @@ def check_points(part: DevicePart, parts: Parts, report: Report) -> None:
             _check_input(part, at, point, report)
         if point.input in inputs:
             found = say(
-                "config.also-at", value=_plain(point.input), place=report.place((*inputs[point.input], "input"))
+                "config.also-at", value=_plain(point.input), place=report.place((*inputs[point.input], "input"), at)
             )
             report.error((*at, "input"), say("config.input-once"), found=found, remedy=say("config.input-other"))
         inputs.setdefault(point.input, at)
@@ -140,7 +140,7 @@ def _check_output(
         report.error((*at, role), rule, found=str(output), remedy=say("config.output-fix"))
     if output in outputs and "lamp" in (role, outputs[output][1]):
         other, other_role = outputs[output]
-        found = say("config.also-at", value=output, place=report.place((*other, other_role)))
+        found = say("config.also-at", value=output, place=report.place((*other, other_role), at))
         report.error((*at, role), say("config.lamp-once"), found=found, remedy=say("config.output-other"))
     outputs.setdefault(output, (at, role))
 
@@ -174,7 +174,7 @@ def check_emptiness(parts: Parts, report: Report) -> None:
             report.warn(
                 (*part.at, "point"), say("config.some-point"), remedy=say("config.add-array", name="device.point")
             )
-    used = {part.raw.get("bus") for part in parts.devices}
+    used = [part.raw.get("bus") for part in parts.devices]  # a list: it may hold whatever was written
     for at, bus in parts.buses:
         if bus.id not in used:
             report.warn(at, say("config.bus-used"), remedy=say("config.bus-use", bus=bus.id))

@@ -34,8 +34,7 @@ def _check_tls(config: Config) -> list[Problem]:
         try:
             path = tls.key.path()
         except SecretError as error:
-            rule, remedy = say("config.key-file"), say("config.secret-fix")
-            return [*problems, config.problem((*TLS, "key"), rule, error.text, remedy)]
+            return [*problems, config.problem((*TLS, "key"), say("config.key-file"), error.text, None)]
         problems += _check_key(config, tls.cert, path, intact=not problems)
     return problems
 
@@ -83,7 +82,7 @@ def _check_secrets(config: Config) -> list[Problem]:
             try:
                 secret.reveal()
             except SecretError as error:
-                problems.append(config.problem(place, say("config.secret-there"), error.text, say("config.secret-fix")))
+                problems.append(config.problem(place, say("config.secret-there"), error.text, None))
     return problems
 
 

@@ -1,7 +1,5 @@
 """Where the findings of one loading are collected."""
 
-from pathlib import Path
-
 from agent.config.merge import Merged
 from agent.config.problems import KeyPath, Problem, dotted
 from agent.texts import Text
@@ -24,15 +22,10 @@ class Report:
         """Something that is allowed and probably not meant."""
         self.warnings.append(self._problem(path, rule, found, remedy))
 
-    def place(self, path: KeyPath) -> str:
-        """Where something is, for a text that names another place: `device[0].unit`, with the file if it is not
-        the main one."""
+    def place(self, path: KeyPath, beside: KeyPath) -> str:
+        """Where something is, for a text about `beside`: `device[0].unit`, with the file if that is another one."""
         file, there = self._merged.locate(path)
-        return dotted(there) if file == self._merged.main else f"{file}: {dotted(there)}"
-
-    def file_of(self, path: KeyPath) -> Path:
-        """The file in which something is written."""
-        return self._merged.locate(path)[0]
+        return dotted(there) if file == self._merged.locate(beside)[0] else f"{file}: {dotted(there)}"
 
     def _problem(self, path: KeyPath, rule: Text, found: Text | str | None, remedy: Text | None) -> Problem:
         file, there = self._merged.locate(path)

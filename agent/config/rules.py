@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 from agent.config.fields import field_text, keys_of, model_at
 from agent.config.problems import KeyPath
 from agent.config.report import Report
-from agent.config.values import did_you_mean
+from agent.config.values import did_you_mean, nearest
 from agent.texts import Text, say
 from agent.units import BadSetting, format_duration, format_size, parse_duration, shown, type_of
 
@@ -51,6 +51,8 @@ LENGTHS: Final[Mapping[str, tuple[str, str]]] = {
     "too_short": ("config.items-at-least", "min_length"),
     "too_long": ("config.items-at-most", "max_length"),
 }
+ONE: Final = {"config.chars-at-least": "config.chars-some", "config.items-at-least": "config.items-some"}
+COMPOUND: Final = frozenset({"units.type-array", "units.type-table"})
 _QUOTED: Final = re.compile(r"'([^']*)'|(-?\d+)")
 
 
@@ -60,10 +62,15 @@ def add_errors(report: Report, error: ValidationError, model: type[BaseModel], r
     seen: set[KeyPath] = set()
     for details in error.errors(include_url=False):
         path = _real(details["loc"], raw)
-        if path in seen:
+        if path in seen or (details["type"] == "too_short" and _is_long_enough(details, value_at(raw, path))):
             continue
         seen.add(path)
         _add(report, details, model, raw, at, path)
+
+
+def _is_long_enough(details: ErrorDetails, value: object) -> bool:
+    """pydantic counts the valid items only; the invalid ones are reported by themselves."""
+    return isinstance(value, list | tuple) and len(value) >= details.get("ctx", {}).get("min_length", 0)
 
 
 def _add(
@@ -82,17 +89,18 @@ def _add(
         value = value_at(raw, path)
         remedy = None
         if details["type"] in ("literal_error", "enum") and isinstance(value, str):
-            remedy = did_you_mean(value, _choices(details))
-        report.error(at + path, rule_of(details, value), found=_shown(value), remedy=remedy)
+            best = nearest(value, _choices(details))
+            remedy = say("config.nearest", best=best) if best else None
+        rule = rule_of(details, value)
+        # What is in tables and arrays, or stands in their place, may be anything: a URL with a password in it, too.
+        hidden = bool(value) and isinstance(value, dict | list | tuple)
+        found = type_of(value) if hidden or rule.key in COMPOUND else shown(value)
+        report.error(at + path, rule, found=found, remedy=remedy)
 
 
 def unknown_key(report: Report, path: KeyPath, known: Mapping[str, object]) -> None:
     """Report a key that does not exist. What is written behind it is not shown: it may be a misspelt password."""
     report.error(path, say("config.unknown-key"), remedy=did_you_mean(path[-1], tuple(known)))
-
-
-def _shown(value: object) -> Text | str:
-    return type_of(value) if isinstance(value, dict) else shown(value)
 
 
 def rule_of(details: Mapping[str, Any], value: object) -> Text:
@@ -103,7 +111,7 @@ def rule_of(details: Mapping[str, Any], value: object) -> Text:
             return say(key, limit=_as_written(context[limit], value))
     if kind in LENGTHS:
         key, name = LENGTHS[kind]
-        return say(key, count=context.get(name, 1))
+        return say(ONE[key] if context.get(name) == 1 and key in ONE else key, count=context.get(name, 1))
     if kind in ("literal_error", "enum"):
         return say("config.one-of-these", known=", ".join(_choices(details)))
     if kind == "string_pattern_mismatch":

@@ -25,6 +25,8 @@ Json = dict[str, Any]
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 DURATION_FORMAT: Final = "duration-with-unit"
 SIZE_FORMAT: Final = "size-with-unit"
+FEW: Final = 4
+"""How many choices a table has room for."""
 NOISE: Final = ("title", "format", "default", "description")
 """What pydantic writes and we write otherwise, or not at all."""
 
@@ -136,11 +138,13 @@ def limits_of(model: type[BaseModel], key: str) -> dict[str, str]:
     return found
 
 
-def type_word(model: type[BaseModel], key: str) -> Text:
-    """What a field takes, for people."""
+def type_word(model: type[BaseModel], key: str) -> Text | str:
+    """What a field takes, for people; a field of few words names them."""
     raw = raw_property(model, key)
     branches = [branch for branch in raw.get("anyOf", [raw]) if branch.get("type") != "null"]
     formats = {branch.get("format") for branch in branches}
+    if len(branches) == 1 and len(choices := branches[0].get("enum", ())) in range(1, FEW + 1):
+        return " | ".join(map(str, choices))
     if DURATION_FORMAT in formats or SIZE_FORMAT in formats:
         return say("config.type-duration" if DURATION_FORMAT in formats else "config.type-size")
     types = {branch.get("type") for branch in branches}

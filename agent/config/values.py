@@ -40,8 +40,9 @@ HOST_CHARS: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
 
 def nearest(word: object, known: Collection[str]) -> str | None:
     """The known word that is most like this one, if any is."""
-    matches = get_close_matches(str(word), sorted(known), n=1)
-    return matches[0] if matches else None
+    lower = {name.lower(): name for name in sorted(known)}
+    matches = get_close_matches(str(word).lower(), lower, n=1)
+    return lower[matches[0]] if matches else None
 
 
 def did_you_mean(word: object, known: Collection[str]) -> Text:

@@ -1,0 +1,160 @@
+"""`campus-agent drivers`: the protocols that are there, and what each one's devices can be set to."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agent.cli.shared import MISUSE, OK, Environment, JsonFlag, command, commands, environment, print_json
+from agent.texts import Text, say
+
+if TYPE_CHECKING:
+    from agent.driver import Driver
+
+app = commands()
+
+
+@command(app, "drivers", "config.help-drivers")
+def drivers(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="config.arg-driver")] = None,
+    as_json: JsonFlag = False,
+) -> int:
+    """List all drivers with their keys, or show one."""
+    from agent.config.drivers import NoDriver, driver_names, find_driver
+
+    env = environment(ctx)
+    try:
+        found = [find_driver(word) for word in ([name] if name else driver_names())]
+    except NoDriver as error:
+        env.complain(error.text)
+        return MISUSE
+    if as_json:
+        described = [describe(env, driver) for driver in found]
+        print_json(described[0] if name else described)
+        return OK
+    for position, driver in enumerate(found):
+        if position:
+            print()
+        show(env, driver, in_full=name is not None)
+    return OK
+
+
+def describe(env: Environment, driver: "type[Driver]") -> dict[str, Any]:
+    """One driver as data."""
+    return {
+        "name": driver.name,
+        "description": about(env, driver),
+        "source": source_of(driver),
+        "needs_bus": needs_bus(driver),
+        "fields": [describe_field(env, driver, key) for key in fields_of(driver)],
+        "schema": schema_of(driver),
+    }
+
+
+def describe_field(env: Environment, driver: "type[Driver]", key: str) -> dict[str, Any]:
+    """One key of a driver as data."""
+    from agent.config.fields import field_text, keys_of
+    from agent.config.schema import default_of, limits_of, type_word
+
+    return {
+        "name": key,
+        "type": plain(env, type_word(driver, key)),
+        "required": keys_of(driver)[key].is_required(),
+        "default": default_of(driver, key),
+        "limits": limits_of(driver, key),
+        "description": plain(env, field_text(driver, key)),
+    }
+
+
+def fields_of(driver: "type[Driver]") -> list[str]:
+    """The keys of a driver, in its order."""
+    from agent.config.fields import keys_of
+
+    return list(keys_of(driver))
+
+
+def schema_of(driver: "type[Driver]") -> dict[str, Any]:
+    """The JSON Schema of a driver's keys."""
+    from agent.config.schema import property_of
+
+    return {key: property_of(driver, key) for key in fields_of(driver)}
+
+
+def about(env: Environment, driver: "type[Driver]") -> str:
+    """What a driver is for: from the catalogue, else the first line of its docstring."""
+    from agent.config.fields import table_of
+    from agent.texts import room_texts
+
+    name = table_of(driver)
+    if name in room_texts("fields"):
+        return env.render(say(f"fields.{name}"))
+    return (driver.__doc__ or driver.name).strip().splitlines()[0]
+
+
+def source_of(driver: "type[Driver]") -> str | None:
+    """The standard or manual that a driver follows, as its docstring names it."""
+    for line in (driver.__doc__ or "").splitlines():
+        if line.strip().startswith("Source:"):
+            return line.partition("Source:")[2].strip()
+    return None
+
+
+def needs_bus(driver: "type[Driver]") -> bool:
+    """Whether its devices share a line."""
+    from agent.driver import BusDriver
+
+    return issubclass(driver, BusDriver)
+
+
+def plain(env: Environment, text: "Text | str | None") -> str:
+    """A text in the user's language."""
+    return env.render(text) if isinstance(text, Text) else text or ""
+
+
+def show(env: Environment, driver: "type[Driver]", *, in_full: bool) -> None:
+    """Print one driver; in full with its source, limits and an example."""
+    print(f"{driver.name}  {about(env, driver)}")
+    if in_full and (source := source_of(driver)) is not None:
+        env.say("config.driver-source", source=source)
+    env.say("config.driver-on-bus" if needs_bus(driver) else "config.driver-off-bus")
+    described = [describe_field(env, driver, key) for key in fields_of(driver)]
+    rows = []
+    for field in described:
+        row = [field["name"], field["type"], default_word(env, field), field["description"]]
+        rows.append([*row[:2], limits_word(field["limits"]), *row[2:]] if in_full else row)
+    columns = ["key", "type", *(["limits"] if in_full else []), "default", "about"]
+    env.table([f"config.col-{column}" for column in columns], rows)
+    if in_full:
+        print()
+        print(example(driver))
+
+
+def default_word(env: Environment, field: dict[str, Any]) -> str:
+    """A key's default as TOML writes it."""
+    from agent.units import shown
+
+    if field["required"]:
+        return env.render(say("config.required"))
+    return "-" if field["default"] is None else shown(field["default"])
+
+
+def limits_word(limits: dict[str, str]) -> str:
+    """`1 .. 247`, `>= 0`."""
+    if set(limits) == {"ge", "le"}:
+        return f"{limits['ge']} .. {limits['le']}"
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    return ", ".join(f"{signs[name]} {limit}" for name, limit in limits.items()) or "-"
+
+
+def example(driver: "type[Driver]") -> str:
+    """A device to start from: what must be given, and the rest as it is by default."""
+    from agent.config.fields import keys_of
+    from agent.config.schema import default_of
+    from agent.units import shown
+
+    lines = ["[[device]]", 'id = "..."', 'name = "..."', f'driver = "{driver.name}"']
+    lines += ['bus = "..."'] if needs_bus(driver) else []
+    for key, field in keys_of(driver).items():
+        default = default_of(driver, key)
+        lines.append(f"{key} = ..." if field.is_required() else f"# {key} = {shown(default)}")
+    return "\n".join(lines)

@@ -1,0 +1,118 @@
+"""The tables of the reference: `python -m agent.config.reference docs/configuration.md` makes them anew in the page,
+which is Chinese."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel
+
+from agent.config.drivers import driver_names, find_driver
+from agent.config.fields import field_text, keys_of, models_in, table_of
+from agent.config.models import CommandSettings, DeviceHead, PointSettings, TlsSettings
+from agent.config.schema import default_of, limits_of, raw_property, type_word
+from agent.config.sections import ARRAYS, POINT, TABLES
+from agent.kinds import KINDS
+from agent.texts import Language, Text, say
+from agent.units import shown
+
+LANGUAGE: Final[Language] = "zh-CN"
+MANY: Final = 4
+"""Choices beyond this are listed elsewhere."""
+BEGIN: Final = "<!-- generated: python -m agent.config.reference docs/configuration.md -->\n"
+END: Final = "<!-- end -->\n"
+
+
+def page(text: str) -> str:
+    """Return the page `text` with what stands between its two marks made anew."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return f"{before}{BEGIN}{''.join(tables())}{kinds()}\n{END}{after}"
+
+
+def tables() -> Iterator[str]:
+    """Yield a section for every table, in the order of the example."""
+    for name in ("site", "journal", "uplink"):
+        yield section(f"[{name}]", TABLES[name])
+    yield section("[uplink.tls]", TlsSettings)
+    yield section("[uplink.commands]", CommandSettings)
+    yield section("[[bus]]", ARRAYS["bus"])
+    yield section("[[device]]", DeviceHead)
+    for name in driver_names():
+        yield section(f'[[device]] driver = "{name}"', find_driver(name))
+    yield section(f"[[device.{POINT}]]", PointSettings)
+    yield section("[[camera]]", ARRAYS["camera"])
+    for name in ("console", "control"):
+        yield section(f"[{name}]", TABLES[name])
+
+
+def section(title: str, model: type[BaseModel]) -> str:
+    """One table of keys."""
+    lines = [f"\n## `{title}`\n", plain(say("config.section", about=say(f"fields.{table_of(model)}"))) + "\n"]
+    lines += heading("key", "type", "limits", "default", "about")
+    for key, field in keys_of(model).items():
+        if models_in(field.annotation):
+            continue  # a table of its own
+        default = default_of(model, key)
+        written = (
+            f"**{plain(say('config.required'))}**"
+            if field.is_required()
+            else ""
+            if default is None
+            else f"`{shown(default)}`"
+        )
+        cells = [f"`{key}`", plain(type_word(model, key)), values(model, key), written, plain(field_text(model, key))]
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def values(model: type[BaseModel], key: str) -> str:
+    """The limits or choices of a key."""
+    if key == "kind":
+        return plain(say("config.see-kinds"))
+    raw = raw_property(model, key)
+    choices = [choice for branch in (raw, *raw.get("anyOf", ())) for choice in branch.get("enum", ())]
+    if len(choices) > MANY:
+        return ", ".join(map(str, choices))
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    return ", ".join(f"{signs[name]} {limit}" for name, limit in limits_of(model, key).items())
+
+
+def plain(text: Text | str | None) -> str:
+    """A text in the page's language."""
+    return text.render(LANGUAGE) if isinstance(text, Text) else text or ""
+
+
+def heading(*columns: str) -> list[str]:
+    """The head of a table in Markdown."""
+    return [
+        "| " + " | ".join(plain(say(f"config.col-{column}")) for column in columns) + " |",
+        "|" + "---|" * len(columns),
+    ]
+
+
+def kinds() -> str:
+    """The kinds of points."""
+    lines = [f"\n## {plain(say('config.kinds'))}\n", *heading("kind", "name", "class", "priority", "latch", "disarm")]
+    yes = plain(say("config.yes"))
+    for kind in KINDS.values():
+        marks = [yes if mark else "" for mark in (kind.latch, kind.can_disarm)]
+        cells = [
+            f"`{kind.name}`",
+            plain(kind.text),
+            plain(say(f"config.class-{kind.class_}")),
+            str(kind.priority),
+            *marks,
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(path: Path) -> None:
+    """Make the page anew."""
+    path.write_text(page(path.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
