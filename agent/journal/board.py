@@ -40,6 +40,7 @@ class Board:
         or out of order are left out: only a damaged file has them.
         """
         codes = self._codes = bytearray()
+        words: dict[tuple[str, str], int] = {}
         base = None
         for seq, lane, state in rows:
             if not 1 <= seq <= last:
@@ -49,8 +50,11 @@ class Board:
             index = seq - base
             if index < len(codes):
                 continue
-            codes.extend(bytes(index - len(codes)))
-            codes.append(code_of(lane, state))
+            if index > len(codes):
+                codes.extend(bytes(index - len(codes)))
+            if (code := words.get((lane, state))) is None:
+                code = words[lane, state] = code_of(lane, state)
+            codes.append(code)
         self._base = last + 1 if base is None else base
         self._counts = [codes.count(code) if code else 0 for code in range(_CODES)]
         if base is not None:
