@@ -34,6 +34,8 @@ STATUS_EVERY_S: Final = 10.0
 """How often `systemctl status` gets a new line."""
 DRAIN_S: Final = 5.0
 """What a stop gives the alarm lane to empty; systemd kills after TimeoutStopSec (20 s in our unit)."""
+TAIL: Final = 200
+"""Events that an outcome's saves may be behind at a crash: one batch of the journal's writer, rounded up."""
 DESK_STALL_S: Final = 20.0
 """The desk turns every 5 s at least; four turns missed means that it hangs."""
 COMMIT_STALL_S: Final = 15.0
@@ -82,6 +84,7 @@ class Core:
         desk = AlarmDesk(engine, journal, self._clock)
         for problem in engine.restore(journal.saved, self._clock.moment()):
             log.warning(problem)
+        engine.stored(await journal.tail(TAIL))  # their places in the chain, if the last run ended before it saved them
         async with asyncio.TaskGroup() as group:
             field = Field(group, desk, self._clock)
             verbs = Verbs(desk, self._clock, field.links, self._health)
@@ -187,6 +190,9 @@ class Core:
         if text:
             log.error(text)
         await self._desk.fault("storage", text)
+        await self._desk.fault("configuration", None)  # the one in force has just been read
+        for device in self._parts.config.devices:
+            await self._desk.fault("bus", None, device=device.id)  # counted anew
 
     def _publish_states(self) -> None:
         for view in self._parts.engine.views():

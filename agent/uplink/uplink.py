@@ -25,7 +25,7 @@ from agent.uplink.connector import Connector
 from agent.uplink.extras import Extra, nobody
 from agent.uplink.inbox import Inbox
 from agent.uplink.limits import DEFAULT, Limits
-from agent.uplink.mqtt import FAILURE, Connection, Ended, Incoming, Login, Protocol
+from agent.uplink.mqtt import FAILURE, Connection, Ended, Login, Protocol
 from agent.uplink.payloads import Due, StatusMessage, rfc3339
 from agent.uplink.pump import Delivery, Interrupted, Pump
 from agent.uplink.sockets import ConnectFailed, Dialer, Resolver
@@ -282,7 +282,7 @@ class Uplink:
         """One connection from CONNACK to its end."""
         began = asyncio.get_running_loop().time()
         self._begin(connection)
-        connection.on_message = lambda message: self._heard(connection, message)
+        connection.listen(lambda message: self._inbox.take(connection, message))
         served = asyncio.ensure_future(self._pump.serve(connection))
         guides = [
             asyncio.ensure_future(self._subscribe(connection)),
@@ -331,9 +331,6 @@ class Uplink:
             self._problems["takeover"] = text
             self._tell_broker_fault()
         log.warning(text)
-
-    def _heard(self, connection: Connection, message: Incoming) -> None:
-        self._inbox.take(connection, message)
 
     async def _subscribe(self, connection: Connection) -> None:
         """Ask for commands and receipts; a refusal is a fault, as nothing would ever come."""
@@ -476,7 +473,7 @@ class Uplink:
         self._tell("broker", next(iter(self._problems.values()), None))
 
     def _tell(self, name: FaultName, text: Text | None) -> None:
-        if self._faults.get(name) != text:
+        if name not in self._faults or self._faults[name] != text:  # the first word may end an earlier run's fault
             self._faults[name] = text
             self._on_fault(name, text)
 
