@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from agent.config.models import Config
     from agent.secrets import Secret
 
-SERVICE_CREDENTIALS: Final = Path("/run/credentials/campus-agent.service")
-"""Where the running service's credentials lie, readable for root (systemd.exec(5))."""
+CREDENTIALS: Final = (Path("/run/credentials/campus-agent.service"), Path("/etc/campus-agent/credentials"))
+"""Where the service's credentials lie while it runs (systemd.exec(5)), and where systemd takes them from: for root."""
 
 
 def checks(subject: Subject) -> list[Check]:
@@ -78,6 +78,10 @@ def secrets_of(settings: Any, path: str = "") -> "Iterator[tuple[str, Secret]]":
 
 
 def borrow_credentials() -> None:
-    """Read the service's credentials where systemd has put them, if this user may: root, while the service runs."""
-    if "CREDENTIALS_DIRECTORY" not in os.environ and os.access(SERVICE_CREDENTIALS, os.R_OK | os.X_OK):
-        os.environ["CREDENTIALS_DIRECTORY"] = str(SERVICE_CREDENTIALS)
+    """Read the service's credentials where they lie, if this user may."""
+    if "CREDENTIALS_DIRECTORY" in os.environ:
+        return
+    for directory in CREDENTIALS:
+        if os.access(directory, os.R_OK | os.X_OK) and any(directory.iterdir()):
+            os.environ["CREDENTIALS_DIRECTORY"] = str(directory)
+            return
