@@ -134,7 +134,8 @@ class Connection:
         self.retain_available = True
         self.last_puback: float | None = None
         """Loop time of the last acknowledgement."""
-        self.on_message: Callable[[Incoming], None] = lambda _message: None
+        self._listener: Callable[[Incoming], None] | None = None
+        self._early: list[Incoming] = []
         self._wire = wire
         self._open: dict[int, _Open] = {}
         self._subscriptions: dict[int, asyncio.Future[list[int]]] = {}
@@ -229,6 +230,13 @@ class Connection:
         self._subscriptions[mid] = answer
         async with asyncio.timeout(self._limits.suback_s):
             return await answer
+
+    def listen(self, listener: Callable[[Incoming], None]) -> None:
+        """Hand incoming messages to `listener`, also those that a resumed session sent right behind CONNACK."""
+        self._listener = listener
+        early, self._early = self._early, []
+        for message in early:
+            listener(message)
 
     def acknowledge(self, message: Incoming) -> None:
         """Tell the broker that a message is taken: after this it does not come again."""
@@ -405,17 +413,19 @@ class Connection:
             topic = message.topic
         except UnicodeDecodeError:
             return  # no topic of ours; unacknowledged, which is the broker's fault
-        self.on_message(
-            Incoming(
-                topic,
-                bytes(message.payload),
-                message.retain,
-                message.mid,
-                message.qos,
-                getattr(properties, "ResponseTopic", None),
-                getattr(properties, "CorrelationData", None),
-            )
+        incoming = Incoming(
+            topic,
+            bytes(message.payload),
+            message.retain,
+            message.mid,
+            message.qos,
+            getattr(properties, "ResponseTopic", None),
+            getattr(properties, "CorrelationData", None),
         )
+        if self._listener:
+            self._listener(incoming)
+        elif len(self._early) < self._limits.command_queue:
+            self._early.append(incoming)  # what finds no room comes again: it is not acknowledged
 
     def _watch_writable(self, on: bool) -> None:
         if self._fd < 0:

@@ -27,7 +27,6 @@ Seq = Annotated[int, Field(ge=0, le=SEQ_LIMIT)]
 Hash = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
-Part = Annotated[str, StringConstraints(pattern=r"^[^/+#\x00]{1,128}$")]
 CommandId = Annotated[str, StringConstraints(pattern=f"^{COMMAND_ID.pattern}$")]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from amqtt.broker import Broker as Amqtt
+from amqtt.broker import Broker as Amqtt  # type: ignore[import-untyped]  # it ships no types
 
 from agent.clock import SystemClock
 from agent.config.models import Broker as Address

@@ -56,16 +56,18 @@ async def test_a_live_district_delivers_by_receipt_only(tmp_path: Path) -> None:
 
 async def test_an_alarm_without_receipt_is_sent_again_and_shows_as_stuck(tmp_path: Path) -> None:
     with Broker(tmp_path / "mq") as broker:
-        async with District(broker.port, SITE) as district:
-            async with school(tmp_path, broker.url, receipt_timeout="300ms") as here:
-                await make_live(here, district)
-                row = await here.press()
-                await district.until(lambda: len(district.events(seq=row.seq)) >= 2)
-                assert here.uplink.delivery(row.seq) == "stuck"
-                first, second = district.events(seq=row.seq)[:2]
-                assert first["hash"] == second["hash"]
-                district.receipt(row.seq, row.hash)
-                await here.delivered(row.seq)
+        async with (
+            District(broker.port, SITE) as district,
+            school(tmp_path, broker.url, receipt_timeout="300ms") as here,
+        ):
+            await make_live(here, district)
+            row = await here.press()
+            await district.until(lambda: len(district.events(seq=row.seq)) >= 2)
+            assert here.uplink.delivery(row.seq) == "stuck"
+            first, second = district.events(seq=row.seq)[:2]
+            assert first["hash"] == second["hash"]
+            district.receipt(row.seq, row.hash)
+            await here.delivered(row.seq)
 
 
 async def test_an_alarm_without_receipt_takes_the_next_broker(tmp_path: Path) -> None:
