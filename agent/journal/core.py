@@ -31,6 +31,8 @@ from agent.texts import Text, say
 
 READ_LIMIT: Final = 1_000
 """The most rows of one read, some 5 ms, so that a page of history does not hold up the alarm lane."""
+UNTOLD_LIMIT: Final = 100
+"""Troubles kept until somebody listens: a start finds few."""
 T = TypeVar("T")
 
 
@@ -57,6 +59,7 @@ class JournalCore:
         self._times = OldestTime()
         self._on_stored: list[Callable[[Sequence[Stored]], None]] = []
         self._on_trouble: list[Callable[[Trouble], None]] = []
+        self._untold: list[Trouble] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._dead = False
         self._reader_pool = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
@@ -123,8 +126,13 @@ class JournalCore:
         self._on_stored.append(callback)
 
     def on_trouble(self, callback: Callable[[Trouble], None]) -> None:
-        """Call back on the loop when something goes wrong with the store, or is well again."""
+        """Call back on the loop when something goes wrong with the store, or is well again; the first to register also
+        hears what was found before.
+        """
         self._on_trouble.append(callback)
+        untold, self._untold = self._untold, []
+        for trouble in untold:
+            callback(trouble)
 
     # -- appending --
 
@@ -227,6 +235,8 @@ class JournalCore:
     def _tell(self, trouble: Trouble) -> None:
         if trouble.kind in ("memory", "disk-full"):
             self._trouble = trouble.text if trouble.raised else None
+        if not self._on_trouble:
+            self._untold = [*self._untold, trouble][-UNTOLD_LIMIT:]
         for callback in self._on_trouble:
             callback(trouble)
 

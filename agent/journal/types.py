@@ -14,7 +14,7 @@ StoreKind = Literal["file", "fresh", "memory"]
 written.
 """
 Delivery = Literal["due", "acked", "received", "refused"]
-TroubleKind = Literal["memory", "kept-aside", "disk-full", "altered", "evicted", "refused-events", "disagrees"]
+TroubleKind = Literal["memory", "disk-full", "altered", "evicted", "refused-events", "disagrees"]
 
 
 class JournalSettings(Protocol):
