@@ -44,12 +44,18 @@ def type_of(value: object) -> Text:
     return say(f"units.type-{'table' if isinstance(value, dict) else names.get(type(value), 'time')}")
 
 
+def redacted(text: str) -> str:
+    """A URL without whatever stands before its last "@": that may be a password. Other texts as they are."""
+    scheme, separator, rest = text.partition("://")
+    return f"{scheme}://***@{rest.rpartition('@')[2]}" if separator and "@" in rest else text
+
+
 def shown(value: object) -> str:
-    """Give a configured value as TOML would write it, cut to `SHOWN_CHARS`."""
+    """Give a configured value as TOML would write it, cut to `SHOWN_CHARS`; of a URL without name and password."""
     if isinstance(value, bool):
         text = "true" if value else "false"
     elif isinstance(value, str):
-        text = '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in value) + '"'
+        text = '"' + "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in redacted(value)) + '"'
     elif isinstance(value, dict):
         text = "{ " + ", ".join(str(key) for key in value) + " }"
     elif isinstance(value, list | tuple):

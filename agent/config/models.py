@@ -16,6 +16,7 @@ from agent.config.values import (
     AbsolutePath,
     Baudrate,
     Broker,
+    CameraAddress,
     District,
     GbId,
     Id,
@@ -191,7 +192,7 @@ class CameraSettings(Settings):
     id: Id
     name: str = Field(min_length=1, max_length=100)
     driver: Literal["onvif", "rtsp"]
-    address: str = Field(min_length=1)
+    address: CameraAddress
     username: str | None = Field(None, min_length=1)
     password: Secret | None = None
     preroll_s: Duration = Field(10.0, alias="preroll", ge=0, le=60)

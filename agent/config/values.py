@@ -124,7 +124,7 @@ def _port_name(value: str) -> str:
         return value
     parts = _split(value)
     if parts is None or parts.scheme not in SOCKET_SCHEMES or _port_of(parts) is None or not _is_bare(parts):
-        raise BadSetting(say("config.port"), redacted(value))
+        raise BadSetting(say("config.port"), value)
     return value
 
 
@@ -154,12 +154,10 @@ def _is_bare(parts: SplitResult) -> bool:
     return parts.path in ("", "/") and not parts.query and not parts.fragment and "@" not in parts.netloc
 
 
-def redacted(url: str) -> str:
-    """A URL without whatever stands before an "@" in it: that may be a password."""
-    scheme, separator, rest = url.partition("://")
-    if not separator:
-        scheme, rest = "", url
-    return f"{scheme}{separator}{'***@' + rest.rpartition('@')[2] if '@' in rest else rest}"
+def _address(value: str) -> str:
+    if not value or ("://" in value and "@" in value):
+        raise BadSetting(say("config.address"), value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +177,9 @@ class Broker:
             raise BadSetting(say("config.broker"), type_of(value))
         parts = _split(value)
         if parts is not None and "@" in parts.netloc:
-            raise BadSetting(say("config.broker"), redacted(value), say("config.broker-credentials"))
+            raise BadSetting(say("config.broker"), value, say("config.broker-credentials"))
         if parts is None or parts.scheme not in ("mqtt", "mqtts") or not _is_bare(parts) or parts.port == 0:
-            raise BadSetting(say("config.broker"), redacted(value))
+            raise BadSetting(say("config.broker"), value)
         tls = parts.scheme == "mqtts"
         return cls(tls, str(parts.hostname), parts.port or (MQTTS_PORT if tls else MQTT_PORT))
 
@@ -231,4 +229,7 @@ PortName = Annotated[
 ]
 ListenAddress = Annotated[
     str, _text_type(_listen, say("config.listen")), WithJsonSchema({"type": "string", "pattern": r"^.+:[0-9]+$"})
+]
+CameraAddress = Annotated[
+    str, _text_type(_address, say("config.address")), WithJsonSchema({"type": "string", "pattern": r"^[^@]+$"})
 ]
