@@ -54,6 +54,8 @@ REFRESH_S: Final = 5.0
 Reading is as short as a poll (a write is not), so even then a press of 50 ms meets a look on a line of its own."""
 OUTPUT_RETRY_S: Final = 5.0
 """A module that refuses or ignores a write is asked again after so long: its inputs matter more than its lamps."""
+HAND_OVER_S: Final = 1.0
+"""A driver that is stopped lets a commit under way finish: it may be an alarm, and takes milliseconds."""
 WAITING_SAMPLES: Final = 4096
 """Changes that wait for the journal; at 8 inputs that all change in every round, 20 s of a stuck disk."""
 
@@ -379,8 +381,11 @@ class _Outbox:
             self.check()
 
     async def close(self) -> None:
-        """Drop what is left."""
-        if self._task is not None and not self._task.done():
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        """Give what was seen a moment to be handed over, then drop it."""
+        if (task := self._task) is None:
+            return
+        await asyncio.wait({task}, timeout=HAND_OVER_S)
+        if not task.done():
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

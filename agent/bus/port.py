@@ -242,7 +242,9 @@ def tty_error(settings: PortSettings, error: Exception) -> DeviceError:
     if code in (errno.ENOTTY, errno.EISDIR) or not is_character_device(path):
         return DeviceError(say("bus.not-a-tty", port=path))
     shown = f"{settings.baudrate} {settings.bytesize}{settings.parity}{settings.stopbits:g}"
-    return DeviceError(say("bus.open-failed", port=path, settings=shown, error=os.strerror(code) if code else error))
+    return DeviceError(
+        say("bus.open-failed", port=path, settings=shown, error=os.strerror(code) if code else str(error))
+    )
 
 
 def error_code(error: BaseException) -> int | None:

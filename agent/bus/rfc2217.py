@@ -49,7 +49,7 @@ async def open_rfc2217(settings: PortSettings, worker: Worker, address: tuple[st
             raise DeviceError(say("bus.refused", port=settings.port)) from error
         host, number = address
         raise DeviceError(
-            say("bus.rfc2217-failed", port=settings.port, host=host, number=number, error=error)
+            say("bus.rfc2217-failed", port=settings.port, host=host, number=number, error=str(error))
         ) from error
     return Rfc2217Port(settings.port, port)
 

@@ -118,6 +118,37 @@ async def test_unplugging_is_an_error_and_replugging_brings_everything_back(tmp_
         await until(lambda: (1, 3, True) in rig.coils, "outputs are written anew")
 
 
+async def test_a_disk_that_stands_still_stops_no_button(tmp_path: Path) -> None:
+    async with Rig(tmp_path, [1, 2]) as rig:
+        stuck, good = rig.add(ModbusIo(unit=1)), rig.add(ModbusIo(unit=2))
+        await until(lambda: bool(stuck.samples and good.samples))
+        stuck.disk_works.clear()
+        rig.modules.press(1, 0)
+        await until(lambda: stuck.emitting == 2)
+        rig.modules.press(2, 0)
+        await until(lambda: good.edges(0) == [False, True])
+        polls = rig.modules.units[1].polls
+        rig.modules.release(1, 0)
+        await until(lambda: rig.modules.units[1].polls > polls + 1)
+        rig.modules.press(1, 0)
+        polls = rig.modules.units[1].polls
+        await until(lambda: rig.modules.units[1].polls > polls + 1)
+        stuck.disk_works.set()
+        await until(lambda: stuck.edges(0) == [False, True, False, True], "every change, in order")
+
+
+async def test_a_press_that_was_seen_is_handed_over_before_the_driver_ends(tmp_path: Path) -> None:
+    async with Rig(tmp_path) as rig:
+        link = rig.add(ModbusIo(unit=1), name="unit")
+        await until(lambda: bool(link.samples))
+        link.disk_works.clear()
+        rig.modules.press(1, 0)
+        await until(lambda: link.emitting == 2)
+        asyncio.get_running_loop().call_later(0.05, link.disk_works.set)
+        await rig.stop("unit")
+        assert link.edges(0) == [False, True]
+
+
 async def test_outputs_follow_and_others_are_left_alone(tmp_path: Path) -> None:
     async with Rig(tmp_path) as rig:
         module = rig.modules.units[1]

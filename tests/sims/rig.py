@@ -46,11 +46,17 @@ class RecordedLink:
         self.starts = 0
         self.heard = 0
         self.facts: dict[str, str] = {}
+        self.emitting = 0
+        self.disk_works = asyncio.Event()
+        """Cleared, commits wait."""
+        self.disk_works.set()
 
     def wrote(self, output: int, value: bool) -> None:
         self.written.append((output, value))
 
     async def emit(self, *samples: Sample) -> None:
+        self.emitting += 1
+        await self.disk_works.wait()
         self.samples.extend(samples)
         self.heard += 1
 
