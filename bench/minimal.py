@@ -24,6 +24,7 @@ WINDOW: Final = 20
 """Open acknowledgements during a drain: as many as the agent has."""
 MARK_EVERY: Final = 500
 """Acknowledged rows that are marked in one transaction."""
+RAISED: Final = "campus.alarm.raised"
 FILLER: Final = "x" * 300
 """Brings an event to the size that the agent's have."""
 
@@ -42,9 +43,10 @@ def open_store(path: Path) -> sqlite3.Connection:
     return db
 
 
-def body(seen_ns: int, number: int) -> bytes:
+def body(seen_ns: int, point: int) -> bytes:
     """An event of a typical size."""
-    return json.dumps({"number": number, "data": {"boottime_ns": seen_ns, "filler": FILLER}}).encode()
+    data = {"boottime_ns": seen_ns, "point": f"p{point}", "filler": FILLER}
+    return json.dumps({"type": RAISED, "data": data}).encode()
 
 
 def connected(port: int, client_id: str) -> paho.Client:
@@ -60,18 +62,18 @@ def connected(port: int, client_id: str) -> paho.Client:
 async def watch(tty: str, port: int, store: Path, topic: str) -> None:
     """The whole way of an alarm: poll one module, commit each press, publish it."""
     db, client, modbus = open_store(store), connected(port, "minimal"), await open_modbus(tty)
-    asyncio.get_running_loop().add_reader(client.socket(), client.loop_read)
+    sock = client.socket()
+    assert sock is not None
+    asyncio.get_running_loop().add_reader(sock.fileno(), client.loop_read)
     before: Sequence[bool] = [False] * INPUTS
-    number = 0
     due = time.monotonic()
     print("ready", flush=True)
     while True:
         reply = await modbus.read_discrete_inputs(0, count=INPUTS, device_id=1)
         seen_ns = boottime_ns()
-        for now, was in zip(reply.bits, before, strict=False):
+        for point, (now, was) in enumerate(zip(reply.bits, before, strict=False)):
             if now and not was:
-                number += 1
-                event = body(seen_ns, number)
+                event = body(seen_ns, point)
                 db.execute("INSERT INTO event (body) VALUES (?)", (event,))
                 client.publish(topic, event, 1)
         before = list(reply.bits)

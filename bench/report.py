@@ -12,6 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from agent import __version__
+
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 LIBRARIES: Final = ("paho-mqtt", "pymodbus", "pyserial", "pydantic")
 QUIET_LOAD: Final = 0.7
@@ -96,7 +98,7 @@ def machine() -> list[str]:
         f"- Date: {datetime.now().astimezone().isoformat(timespec='minutes')}",
         f"- Machine: {cpus} CPUs ({model}), {memory_gib:.0f} GiB, Linux {platform.release()}",
         f"- Load average at the start: {load:.2f}" + (" (**not quiet**)" if load > QUIET_LOAD else ""),
-        f"- campus-agent {version('campus-agent')}, Python {platform.python_version()}, "
+        f"- campus-agent {__version__}, Python {platform.python_version()}, "
         f"SQLite {sqlite3.sqlite_version}, {mosquitto_version()}",
         f"- {libraries}",
     ]
@@ -119,8 +121,8 @@ def page(command: str, about: Sequence[str], results: Sequence[Result], seconds:
         "",
         *about,
         "",
-        f"**{met} of {len(targets)} targets met.** Every peer is a minimal script that does only the necessary calls, run in "
-        "the same minutes on the same broker, disk and simulated modules.",
+        f"**{met} of {len(targets)} targets met.** Every peer is a minimal script that does only the necessary calls,",
+        "run in the same minutes on the same broker, disk and simulated modules.",
         "",
     ]
     return "\n".join(head) + "\n" + "\n".join(result.markdown() for result in results)

@@ -83,7 +83,7 @@ class District:
 
     async def _session(self, connection: Connection) -> None:
         self._connection = connection
-        connection.on_message = self._take
+        connection.listen(self._take)
         try:
             await connection.subscribe([f"{self.site.root}/#"])
             self.connected = True

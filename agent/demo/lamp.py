@@ -46,7 +46,7 @@ class LampWatch:
         gaps = [after_ns - before_ns for before_ns, after_ns in pairwise(times)]
         if len(gaps) == RHYTHM - 1 and max(gaps) < FAST_NS:
             return "fast"
-        if len(gaps) == RHYTHM - 1 and FAST_NS <= min(gaps) and max(gaps) <= SETTLED_NS:
+        if len(gaps) == RHYTHM - 1 and min(gaps) >= FAST_NS and max(gaps) <= SETTLED_NS:
             return "slow"
         return "turning"
 

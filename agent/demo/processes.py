@@ -39,6 +39,7 @@ class Child:
     def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
         self.name = name
         self.log = log
+        self.meant_to_end = False
         self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
 
@@ -52,6 +53,7 @@ class Child:
 
     async def start(self) -> None:
         """Start, and wait until it is ready. Raises ChildFailed."""
+        self.meant_to_end = False
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 await self._start()
@@ -73,6 +75,7 @@ class Child:
         """Ask it to end (SIGTERM), and insist after a while; return the exit code."""
         if self._process is None:
             return 0
+        self.meant_to_end = True
         self._signal(signal.SIGTERM)
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
@@ -84,6 +87,7 @@ class Child:
         """End it at once (SIGKILL); return the exit code."""
         if self._process is None:
             return 0
+        self.meant_to_end = True
         self._signal(signal.SIGKILL)
         return await self._process.wait()
 

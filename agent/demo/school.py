@@ -19,7 +19,7 @@ from agent.control.client import ControlError, DaemonDown
 from agent.demo.district import District, Event
 from agent.demo.lamp import LampWatch
 from agent.demo.module import Modules
-from agent.demo.processes import BrokerProcess, DaemonProcess, free_port
+from agent.demo.processes import BrokerProcess, Child, DaemonProcess, free_port
 from agent.demo.settings import BAUDRATE, BUTTONS, INPUT, OUTPUTS, SITE, UNIT, Button, toml
 from agent.demo.trail import Trail
 from agent.texts import Language, Spoken
@@ -71,7 +71,6 @@ class School:
         self.uplink_connected = False
         self.problem: asyncio.Future[Spoken] = asyncio.get_running_loop().create_future()
         """Set when a process ends that should not."""
-        self._stopping = False
         self._language = language
         self._stack = contextlib.AsyncExitStack()
         self._port = free_port()
@@ -96,15 +95,14 @@ class School:
 
     async def _start(self) -> None:
         self._stack.push_async_callback(self.broker.kill)
-        await self.broker.start()
+        await self._begin(self.broker)
         self._spawn(self.district.run())
         for button in BUTTONS:
             self.places[button.key] = await self._build(button)
         ttys = tuple(str(place.module.link) for place in self.places.values())
         self.config.write_text(toml(self.folder, self._port, ttys, self._language), encoding="utf-8")
-        self._stack.push_async_callback(self.stop_daemon)
-        await self.daemon.start()
-        self._spawn(self._watch_daemon())
+        self._stack.push_async_callback(self.daemon.stop)
+        await self._begin(self.daemon)
         self._spawn(self._follow_journal())
         self._spawn(self._follow_due())
 
@@ -138,12 +136,7 @@ class School:
         if self.broker.running:
             await self.broker.kill()
         else:
-            await self.broker.start()
-
-    async def stop_daemon(self) -> int:
-        """Stop the daemon as systemd would; return its exit code."""
-        self._stopping = True
-        return await self.daemon.stop()
+            await self._begin(self.broker)
 
     def toggle_module(self, key: str) -> None:
         """Pull the plug of a module's serial adapter, or put it in again."""
@@ -179,10 +172,14 @@ class School:
 
     # what follows along
 
-    async def _watch_daemon(self) -> None:
-        await self.daemon.wait()
-        if not self._stopping and not self.problem.done():
-            self.problem.set_result(self.daemon.ended())
+    async def _begin(self, child: Child) -> None:
+        await child.start()
+        self._spawn(self._watch(child))
+
+    async def _watch(self, child: Child) -> None:
+        await child.wait()
+        if not child.meant_to_end and not self.problem.done():
+            self.problem.set_result(child.ended())
 
     async def _follow_journal(self) -> None:
         """Hear of every commit as soon as the daemon tells it."""

@@ -119,7 +119,7 @@ class Script:
 
     async def _stop(self) -> None:
         step = say("demo.step-stopped")
-        code = await self._school.stop_daemon()
+        code = await self._school.daemon.stop()
         self._verify(step, code == 0, say("demo.exit-code", code=code))
         await self._until(step, lambda: self._school.district.status.get("state") == "offline")
 

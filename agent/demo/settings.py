@@ -62,7 +62,7 @@ language = "{language}"
 
 [journal]
 path = "{folder}/journal.db"
-max_size = "16MiB"
+max_size = "64MiB"
 
 [control]
 socket = "{folder}/control.sock"

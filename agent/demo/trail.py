@@ -7,8 +7,9 @@ from typing import Any, Final
 from agent.demo.lamp import LampWatch
 
 STEPS: Final = ("raised", "stored", "district", "acknowledged", "lamp")
-"""Seen by the daemon; committed and told on its control socket; arrived at the district by way of the broker;
-acknowledged by the district, and this known there as well; lamp steady on the wire."""
+"""Seen by the daemon; committed (as soon as that can be told from outside: it tells so on its control socket); arrived
+at the district by way of the broker; acknowledged by the district, and this known there, too; lamp steady on the
+wire."""
 NS_PER_MS: Final = 1_000_000
 PRESSES: Final = frozenset({"campus.alarm.raised", "campus.alarm.repeated"})
 ACKNOWLEDGED: Final = "campus.alarm.acknowledged"
@@ -30,7 +31,9 @@ class Trail:
         if event["type"] in PRESSES and step in {"stored", "district"}:
             self.event_id = event["id"]
             self.times.setdefault("raised", seen_ns)
-            self.times.setdefault(step, at_ns)
+            self.times["stored"] = min(at_ns, self.times.get("stored", at_ns))  # what has arrived had been stored
+            if step == "district":
+                self.times.setdefault(step, at_ns)
         elif event["type"] == ACKNOWLEDGED and step == "acknowledged":
             self.times.setdefault(step, at_ns)
 

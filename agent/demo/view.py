@@ -1,7 +1,7 @@
 """The live view of the demo: what a terminal shows of the running school. Only reads it."""
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from rich.box import ROUNDED
 from rich.console import Group, RenderableType
@@ -115,9 +115,7 @@ class View:
             data = event["data"]
             late = Styled(self._say("late") if event["late"] else "", style="yellow")
             what = Styled(self._type(event["type"]), style=LANE_COLORS[event["lane"]])
-            table.add_row(
-                str(event["seq"]), event["time"][11:23], what, data.get("name") or data.get("device") or "-", late
-            )
+            table.add_row(str(event["seq"]), event["time"][11:23], what, who(data), late)
         for _ in range(EVENTS_SHOWN - table.row_count):
             table.add_row("")
         if not self._school.arrived:
@@ -128,3 +126,8 @@ class View:
         """An event's type in the reader's words."""
         name = f"type-{type_.removeprefix('campus.').replace('.', '-')}"
         return say(f"cli.{name}").render(self._language) if name in room_texts("cli") else type_
+
+
+def who(data: Mapping[str, Any]) -> str:
+    """What an event is about: a point, a device, a command's verb, or the agent itself."""
+    return str(data.get("name") or data.get("device") or data.get("verb") or "-")

@@ -1,0 +1,140 @@
+"""The demo as a person or a pipeline starts it: every step happens, and nothing stays behind, however it ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+LIMIT_S: Final = 90.0
+"""The script takes 15 s; tests share their machine."""
+POLL_S: Final = 0.05
+
+
+class Demo:
+    """One run of `python -m agent.demo` with a temporary folder of its own."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "agent.demo", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "TMPDIR": str(folder), "LANG": "C.UTF-8"},
+        )
+        self.said: list[str] = []
+        self.children: dict[str, psutil.Process] = {}
+
+    def until(self, word: str) -> None:
+        """Read what it says up to a line that holds `word`, and note its children by then."""
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.said.append(line.decode())
+            if word in self.said[-1]:
+                for child in psutil.Process(self.process.pid).children(recursive=True):
+                    self.children[" ".join(child.cmdline())] = child
+                return
+        raise AssertionError("".join(self.said))
+
+    def end(self) -> int:
+        """Wait for its end; return the exit code."""
+        assert self.process.stdout
+        self.said += [line.decode() for line in self.process.stdout]
+        return self.process.wait(LIMIT_S)
+
+    def child(self, module: str) -> psutil.Process:
+        """The child process that runs a module."""
+        return next(child for command, child in self.children.items() if f"-m {module}" in command)
+
+    def left(self) -> list[str]:
+        """The processes and files that are still there."""
+        processes = [command for command, child in self.children.items() if child.is_running()]
+        return processes + [path.name for path in self.folder.iterdir()]
+
+
+@pytest.fixture
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Demo]]:
+    """Start demos; end what a failed test leaves running."""
+    runs: list[Demo] = []
+
+    def start(*arguments: str) -> Demo:
+        runs.append(Demo(tmp_path_factory.mktemp("d"), *arguments))
+        return runs[-1]
+
+    yield start
+    for run in runs:
+        if run.process.poll() is None:
+            run.process.send_signal(signal.SIGTERM)
+            run.process.wait(LIMIT_S)
+        if run.process.stdout:
+            run.process.stdout.close()
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether a condition comes true in time."""
+    deadline = time.monotonic() + LIMIT_S
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(POLL_S)
+    return condition()
+
+
+def test_every_step_of_the_script_happens_and_nothing_is_left(demo: Callable[..., Demo]) -> None:
+    run = demo("--script", "--lang", "en")
+    run.until("[ ok ]")
+    assert len(run.children) == 2, run.children
+    assert run.end() == 0, "".join(run.said)
+    text = "".join(run.said)
+    for step in ("blinks at 1 Hz", "nothing lit on site", "blinks at 4 Hz", "the siren sounds", "the broker is back"):
+        assert step in text
+    assert "FAIL" not in text
+    assert run.left() == []
+
+
+def test_without_a_terminal_it_runs_its_script_and_speaks_chinese_first(demo: Callable[..., Demo]) -> None:
+    run = demo()
+    run.until("网关已上线")
+    run.process.send_signal(signal.SIGTERM)
+    assert run.end() == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_an_interrupted_demo_leaves_nothing(demo: Callable[..., Demo], number: signal.Signals) -> None:
+    run = demo("--script", "--lang", "en")
+    run.until("[ ok ]")
+    run.process.send_signal(number)
+    assert run.end() == 130
+    assert run.left() == []
+
+
+@pytest.mark.parametrize(("module", "name"), [("agent.runtime", "campus-agent"), ("agent.demo.broker", "broker")])
+def test_a_child_that_dies_ends_the_demo_with_its_name(demo: Callable[..., Demo], module: str, name: str) -> None:
+    run = demo("--script", "--lang", "en")
+    run.until("[ ok ]")
+    run.child(module).kill()
+    assert run.end() == 1
+    assert f"{name} ended unexpectedly with exit code -9" in "".join(run.said)
+    assert run.left() == []
+
+
+def test_a_killed_demo_takes_its_processes_along(demo: Callable[..., Demo]) -> None:
+    run = demo("--script", "--lang", "en")
+    run.until("[ ok ]")
+    run.process.kill()
+    run.end()
+    assert eventually(lambda: not any(child.is_running() for child in run.children.values())), run.left()
+
+
+def test_a_time_limit_ends_the_script_as_failed(demo: Callable[..., Demo]) -> None:
+    run = demo("--script", "--lang", "en", "--seconds", "1")
+    assert run.end() == 1
+    assert "took more than its 1 s" in "".join(run.said)
+    assert run.left() == []
