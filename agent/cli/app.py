@@ -38,6 +38,8 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
 }
 """Every command by its heading: its name, and the module with its `app`. Its one line in `--help` is the text
 `cli.about-<name>`."""
+COMPLETION: Final = "_CAMPUS_AGENT_COMPLETE"
+"""By this variable shells ask for completions (typer's protocol)."""
 GLOBAL_OPTIONS: Final = ("--config", "--lang")
 
 
@@ -50,9 +52,11 @@ def globals_(
 
 def root() -> LazyGroup:
     """Build the root command."""
-    from typer.main import get_group
+    from typer.main import get_command, get_group
 
     shell = typer.Typer(add_completion=False, callback=globals_, rich_markup_mode=None)
+    if COMPLETION in os.environ:  # `eval "$(_CAMPUS_AGENT_COMPLETE=source_bash campus-agent)"`
+        get_command(typer.Typer(callback=globals_))  # only with its own options does typer set up the shells
     return LazyGroup(
         table=COMMANDS,
         name=PROGRAM,

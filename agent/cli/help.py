@@ -38,12 +38,18 @@ class HelpCommand(TyperCommand):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(page(self, ctx))
 
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        return names_only(super().shell_complete(ctx, incomplete))
+
 
 class HelpGroup(TyperGroup):
     """A group of commands whose help texts are keys."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write(page(self, ctx, self.sections(ctx)))
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        return names_only(super().shell_complete(ctx, incomplete))
 
     def sections(self, ctx: Any) -> "list[tuple[str, list[tuple[str, str]]]]":
         """Name the commands below: (key of a heading, [(command, key of its help)])."""
@@ -81,6 +87,13 @@ class LazyGroup(HelpGroup):
         if args and args[0] not in self._modules and not ctx.resilient_parsing:
             raise no_such_command(args[0], self.list_commands(ctx), ctx.command_path)
         return args[0], self.get_command(ctx, args[0]), args[1:]
+
+
+def names_only(items: Any) -> Any:
+    """Take the explanations out of completions: they are keys, and a shell has little room for sentences."""
+    for item in items:
+        item.help = None
+    return items
 
 
 def no_such_command(name: str, known: "Sequence[str]", path: str) -> UsageProblem:

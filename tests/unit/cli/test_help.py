@@ -1,7 +1,10 @@
 """Every help page, in both languages: complete, translated, within the terminal."""
 
 import importlib
+import os
 import re
+import subprocess
+import sys
 from importlib.util import find_spec
 from typing import Any
 
@@ -113,3 +116,19 @@ def test_the_locale_chooses_the_language(
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
     assert run("--help").out.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "position", "expected"),
+    [
+        ("campus-agent ev", 1, "events"),
+        ("campus-agent queue re", 2, "retry"),
+        ("campus-agent queue list --l", 3, "--lane"),
+    ],
+)
+def test_a_shell_completes_commands_and_options(words: str, position: int, expected: str) -> None:
+    asked = {"_CAMPUS_AGENT_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(position)}
+    done = subprocess.run(
+        [sys.executable, "-m", "agent.cli"], env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+    assert expected in done.stdout.split(), done
