@@ -22,8 +22,8 @@ from agent.texts import Text, say
 
 T = TypeVar("T")
 
-POLL_MARGIN: Final = 0.8
-"""Rounds start every 0.8 poll intervals: timers are late by a millisecond or more, and a press that lasts just one
+POLL_MARGIN: Final = 0.7
+"""Rounds start every 0.7 poll intervals: timers are late by a millisecond or more, and a press that lasts just one
 interval must still meet a look."""
 TURN_IDLE_S: Final = 0.05
 """A turn without a word passes on after so long: its driver waits for a disk, or has failed. The driver gets the
