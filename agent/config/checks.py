@@ -14,7 +14,7 @@ from agent.config.report import Report
 from agent.config.sections import Parts
 from agent.config.values import nearest
 from agent.texts import say
-from agent.units import format_size
+from agent.units import format_size, shown
 
 COUNTY: Final = re.compile(r"(1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[12])[0-9]{2}(?!00)[0-9]{2}")
 """GB/T 2260-2007: two digits of the province, two of the prefecture, two of the county."""
@@ -125,7 +125,7 @@ def check_unique(report: Report, ids: Iterable[tuple[KeyPath, str]]) -> None:
     first: dict[str, KeyPath] = {}
     for at, id_ in ids:
         if id_ in first:
-            found = say("config.also-at", value=f'"{id_}"', place=report.place((*first[id_], "id"), at))
+            found = say("config.also-at", value=shown(id_), place=report.place((*first[id_], "id"), at))
             report.error((*at, "id"), say("config.id-once"), found=found, remedy=say("config.rename"))
         else:
             first[id_] = at

@@ -1,5 +1,6 @@
 """What concerns buses, devices, points and cameras among each other. Pure."""
 
+import re
 from collections.abc import Container, Sequence
 from typing import Any, Final
 
@@ -8,7 +9,7 @@ from agent.config.problems import KeyPath
 from agent.config.report import Report
 from agent.config.sections import DevicePart, Parts, build_device
 from agent.config.timing import bus_timing
-from agent.config.values import did_you_mean
+from agent.config.values import ID_PATTERN, did_you_mean
 from agent.driver import BusDriver
 from agent.kinds import KINDS
 from agent.texts import Text, say
@@ -57,14 +58,20 @@ def check_bus_of(part: DevicePart, parts: Parts, report: Report) -> None:
         return
     if isinstance(part.driver, BusDriver) and bus is None:
         rule = say("config.bus-needed", driver=part.driver.name)
-        report.error(at, rule, remedy=say("config.add-bus", known=", ".join(known) or "-"))
+        report.error(at, rule, remedy=say("config.add-bus", known=", ".join(_good(known)) or "-"))
     elif not isinstance(part.driver, BusDriver) and bus is not None:
         rule = say("config.bus-unwanted", driver=part.driver.name)
         report.error(at, rule, found=shown(bus), remedy=say("config.remove-key"))
 
 
 def _pick(word: str, known: Sequence[str], array: str) -> Text:
-    return did_you_mean(word, known) if known else say("config.add-array", name=array)
+    good = _good(known)
+    return did_you_mean(word, good) if good else say("config.add-array", name=array)
+
+
+def _good(ids: Sequence[str]) -> list[str]:
+    """The ids that may be one: an id that is none is reported by itself, and no help to anybody."""
+    return [id_ for id_ in ids if re.fullmatch(ID_PATTERN, id_)]
 
 
 def check_addresses(parts: Parts, report: Report) -> None:
@@ -72,7 +79,7 @@ def check_addresses(parts: Parts, report: Report) -> None:
     first: dict[tuple[str, int], KeyPath] = {}
     for part in parts.devices:
         bus = part.raw.get("bus")
-        if not isinstance(part.driver, BusDriver) or not isinstance(bus, str):
+        if not isinstance(part.driver, BusDriver) or not isinstance(bus, str) or not _good([bus]):
             continue
         unit = part.driver.bus_address()
         if (bus, unit) in first:
