@@ -19,13 +19,14 @@ from agent.clock import Clock
 from agent.journal.board import Board
 from agent.journal.chain import blank
 from agent.journal.gate import Gate
+from agent.journal.jobs import Append, Call, Done, Job
 from agent.journal.opening import Opened
 from agent.journal.reading import Sick
 from agent.journal.room import lost_event
 from agent.journal.store import Store, connect
 from agent.journal.types import JournalError, JournalSettings, Progress, Saves, StoreKind, Trouble
 from agent.journal.upkeep import OldestTime
-from agent.journal.writer import Append, Call, Done, Job, Writer
+from agent.journal.writer import Writer
 from agent.model import Event, Head, Lane, Site, Stored
 from agent.texts import Text, say
 

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from typing import Final
 
-from agent.journal.writer import Job
+from agent.journal.jobs import Job
 
 WAITING_LIMIT: Final = 2_048
 """Jobs of the event lane in hand: 100 ms of writing."""

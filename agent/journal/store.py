@@ -73,6 +73,7 @@ class Store:
         """Set what lasts as long as the connection. WAL stays in the file; raise sqlite3.Error."""
         self._execute("PRAGMA journal_mode = WAL")
         self._execute("PRAGMA synchronous = FULL")
+        self._execute("PRAGMA wal_autocheckpoint = 0")  # see checkpoint.py
         self._execute(f"PRAGMA journal_size_limit = {WAL_KEEP_BYTES}")
 
     def create(self, journal_id: str, made: str) -> None:

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Final
 
+from agent.journal.jobs import Chore
 from agent.journal.receipts import Span
 from agent.journal.room import CHUNK_ROWS, COMMANDS_KEPT, COMMANDS_KEPT_FOR
 from agent.journal.store import Store
 from agent.journal.times import time_text
-from agent.journal.writer import Chore
 from agent.model import Moment, Stored
 
 RECENT: Final = 256

@@ -7,23 +7,23 @@ error ends the file (after a failed fsync nobody knows what the disk holds): the
 what was in hand goes in there.
 """
 
-import asyncio
 import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from agent.clock import Clock
 from agent.journal.ballast import Ballast
 from agent.journal.chain import Blank, blank, hash_of
+from agent.journal.checkpoint import Checkpointer, checkpoint
+from agent.journal.jobs import Append, Call, Chore, Done, Job
 from agent.journal.opening import Opened, code, memory_store
 from agent.journal.room import FREE_PAGES_BYTES, Freed, Room, lost_event, never_taken_event
 from agent.journal.store import ROWS_PER_STATEMENT, NewRow, Store
-from agent.journal.types import JournalFull, JournalSettings, Saves, Trouble
+from agent.journal.types import JournalFull, JournalSettings, Trouble
 from agent.model import Head, Site, Stored
 from agent.texts import say
 
@@ -36,53 +36,9 @@ CALM_SHARE: Final = 0.9
 """Eviction counts as over when the event lane is this far below its limit."""
 BATCHES_BETWEEN_CHORES: Final = 8
 """Upkeep goes on under load, but slowly."""
+CHORE_LOG_BYTES: Final = 64 << 10
+"""What a chunk of upkeep adds to the log, by experience."""
 COMMANDS_SAVED_FROM_FILE: Final = 1_000
-
-
-@dataclass(slots=True, eq=False)
-class Append:
-    """Events and values to keep, for one transaction. `also` runs in it."""
-
-    future: "asyncio.Future[tuple[Stored, ...]]"
-    blanks: Sequence[Blank]
-    save: Saves
-    urgent: bool
-    born_ns: int
-    also: Callable[[Store], object] | None = None
-
-    def may_be_refused(self) -> bool:
-        return not self.urgent and not self.save and self.also is None
-
-
-@dataclass(slots=True, eq=False)
-class Call:
-    """Anything else in a transaction. `journal`: only for the chain of this id; None for any. `after` runs on the
-    loop.
-    """
-
-    future: "asyncio.Future[Any]"
-    run: Callable[[Store], Any]
-    after: Callable[[Any], Any]
-    journal: str | None
-    born_ns: int
-    stale: Any = None
-
-
-Job = Append | Call
-Chore = Callable[[Store], bool]
-"""A chunk of upkeep, in a transaction of its own; True while there is more to do."""
-
-
-@dataclass(slots=True)
-class Done:
-    """What the loop must hear of one batch, in this order."""
-
-    moved_to: str | None = None
-    answers: list[tuple[Job, Any]] = field(default_factory=list)
-    stored: list[Stored] = field(default_factory=list)
-    evicted: list[int] = field(default_factory=list)
-    saves: dict[str, str | None] = field(default_factory=dict)
-    troubles: list[Trouble] = field(default_factory=list)
 
 
 class Writer:
@@ -117,9 +73,12 @@ class Writer:
         self._never_taken = 0
         self._evicting = False
         self._closing = False
+        self._checkpointer = None if self.in_memory else Checkpointer(settings.path)
         self._thread = threading.Thread(target=self._main, name="journal-writer", daemon=True)
 
     def start(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.start()
         self._thread.start()
 
     def put(self, job: Job | Chore) -> None:
@@ -149,6 +108,8 @@ class Writer:
                     self._batches_since_chore += 1
                 if self._chores and (not batch or self._batches_since_chore >= BATCHES_BETWEEN_CHORES):
                     self._do_chore()
+            if self._checkpointer is not None:
+                self._checkpointer.stop(wait=True)
             with suppress(sqlite3.Error):
                 self.store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self.store.close()
@@ -194,6 +155,12 @@ class Writer:
                 done = self._mend(error, done, attempt)
         self.last_commit_ns = self._clock.boottime_ns()
         self._deliver(done)
+        self._fold_log(sum(len(stored.body) for stored in done.stored))
+
+    def _fold_log(self, body_bytes: int) -> None:
+        if self._checkpointer is not None and self._checkpointer.wrote(body_bytes):
+            with suppress(sqlite3.Error):  # the next commit meets the same disk, and says so
+                checkpoint(self.store.connection)
 
     def _mend(self, error: sqlite3.Error, done: Done, attempt: int) -> Done:
         """After a failed transaction: make room on a full disk, or go over to memory. Raise if that is where we are."""
@@ -320,7 +287,7 @@ class Writer:
             done.troubles.append(Trouble("disk-full", say("journal.disk-full", path=self._settings.path)))
         self._ballast.drop()
         with suppress(sqlite3.Error):
-            self.store.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            checkpoint(self.store.connection)
         try:
             self.store.begin()
             self.room.free_chunk(acked_is_delivered=self.acked_is_delivered, evict=False)
@@ -329,7 +296,7 @@ class Writer:
             with suppress(sqlite3.Error):
                 self.store.rollback()
         with suppress(sqlite3.Error):
-            self.store.connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            checkpoint(self.store.connection)
 
     def tidy(self, ballast_is_there: bool) -> Chore:
         """Make the chore that ends the states `disk-full` and `evicted` when they are over."""
@@ -359,6 +326,9 @@ class Writer:
                 "SELECT id, verb, taken, life, reply FROM command ORDER BY rowid DESC LIMIT ?",
                 (COMMANDS_SAVED_FROM_FILE,),
             ).fetchall()
+        if self._checkpointer is not None:
+            self._checkpointer.stop(wait=False)
+            self._checkpointer = None
         with suppress(sqlite3.Error):
             self.store.close()
         store, self.journal_id = memory_store(self._clock.moment())
@@ -379,6 +349,7 @@ class Writer:
             self.store.begin()
             more = chore(self.store)
             self.store.commit()
+            self._fold_log(CHORE_LOG_BYTES)
         except sqlite3.Error as error:
             done = self._mend(error, done, 0)
             more = False

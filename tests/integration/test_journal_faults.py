@@ -267,6 +267,22 @@ async def test_another_program_that_holds_the_file_delays_but_does_not_lose(tmp_
         assert journal.store == "file"
 
 
+async def test_another_program_that_never_lets_go_sends_the_journal_to_memory(tmp_path: Path) -> None:
+    clock, path = sim_clock(), tmp_path / "journal.db"
+    async with journal_at(path, clock) as journal:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        (row,) = await journal.append(event(clock), save={"a": "1"})
+        assert (journal.store, row.seq, journal.delivery(1)) == ("memory", 1, "due")
+        other.execute("ROLLBACK")
+        other.close()
+        await journal.mark_acked([1])
+        await journal.maintain()
+        assert journal.disk_is_back()
+    async with journal_at(path, clock) as journal:
+        assert (journal.store, journal.head.seq, dict(journal.saved)) == ("file", 0, {"a": "1"})
+
+
 async def test_a_backlog_of_many_rows_opens_and_answers(tmp_path: Path) -> None:
     clock, path = SimClock(sim_clock().wall()), tmp_path / "journal.db"
     journal = await Journal.open(Settings(path), SITE, clock)
@@ -275,6 +291,8 @@ async def test_a_backlog_of_many_rows_opens_and_answers(tmp_path: Path) -> None:
             await asyncio.gather(*[journal.append(*[event(clock, Lane.EVENT) for _ in range(50)]) for _ in range(10)])
         (alarm,) = await journal.append(event(clock))
         assert await journal.due(Lane.ALARM) == [alarm]
+        assert path.stat().st_size > 8 << 20
+        assert path.with_name("journal.db-wal").stat().st_size < 10 << 20  # folded in beside the writer, and used again
     finally:
         await journal.close()
     async with journal_at(path, clock) as again:
