@@ -12,7 +12,7 @@ import typer
 from agent.cli.help import LazyGroup, UsageProblem
 from agent.cli.shared import DEFAULT_CONFIG, INTERRUPTED, MISUSE, OK, PROBLEM, Environment
 from agent.cli.usage import explain, hint
-from agent.texts import Language, Spoken, pick_language
+from agent.texts import Language, Spoken, pick_language, say
 
 PROGRAM: Final = "campus-agent"
 COMMANDS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
@@ -89,6 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the last flush complains at exit
+        return PROBLEM
+    except OSError as error:  # a file that the user named; what the agent needs by itself raises Spoken errors
+        env.complain(say("cli.os-error", path=error.filename or "-", error=error.strerror or str(error)))
         return PROBLEM
     return code if isinstance(code, int) else OK
 

@@ -169,3 +169,11 @@ def test_the_uplink_test_tells_puback_from_receipt(run: Run, tmp_path: Path) -> 
     assert ran.code == 0
     assert "PUBACK" in ran.out
     assert "没有收到区平台回执" in ran.out
+
+
+def test_a_file_that_cannot_be_written_is_named(run: Run, tmp_path: Path) -> None:
+    with speaking(tmp_path, {"status": FINE, "events-list": lambda _params: []}) as config:
+        ran = run("--config", str(config), "events", "export", str(tmp_path / "none" / "export.jsonl"))
+    assert ran.code == 1
+    assert "export.jsonl" in ran.err
+    assert has_chinese(ran.err)
