@@ -10,6 +10,7 @@ from typing import Final
 
 from agent.clock import SystemClock
 from agent.config.load import ConfigErrors, load
+from agent.config.machine import check_files
 from agent.journal import JournalError, JournalLocked
 from agent.runtime.core import RESTART_EXIT, Core, Restart
 from agent.runtime.logs import set_up
@@ -38,8 +39,11 @@ def main(argv: list[str]) -> int:
         return 2
     language = pick_language(options.lang, config.site.language)
     set_up(language, format_=options.log_format, level=logging.getLevelName(options.log_level.upper()))
-    for warning in config.warnings:
-        log.warning(warning.text)
+    for problem in (
+        *config.warnings,
+        *check_files(config),
+    ):  # a missing file must not keep the buttons from being watched
+        log.warning(problem.text)
     clock = SystemClock(config.site.timezone)
     gc.freeze()  # what is loaded now stays: the collector need not walk it at every alarm
     return run(Core(config, options.config, clock, language))
