@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from agent.demo.broker import READY
-from agent.texts import Spoken, say
+from agent.texts import Spoken, Text, say
 
 READY_TIMEOUT_S: Final = 20.0
 """Broker and daemon need a second; a small board with a busy disk ten."""
@@ -36,7 +36,7 @@ def free_port() -> int:
 class Child:
     """One Python process with a log file. `start` again after it has ended."""
 
-    def __init__(self, name: str, arguments: Sequence[str], log: Path) -> None:
+    def __init__(self, name: Text | str, arguments: Sequence[str], log: Path) -> None:
         self.name = name
         self.log = log
         self.meant_to_end = False
@@ -124,7 +124,7 @@ class BrokerProcess(Child):
     """The embedded broker."""
 
     def __init__(self, port: int, log: Path) -> None:
-        super().__init__("broker", ("-m", "agent.demo.broker", str(port)), log)
+        super().__init__(say("demo.child-broker"), ("-m", "agent.demo.broker", str(port)), log)
 
     async def _start(self) -> None:
         process = await self._spawn(stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
