@@ -142,7 +142,7 @@ class Core:
         desk.delivery = uplink.delivery
         desk.on_outputs = field.outputs
         desk.on_states = self._publish_states
-        field.on_identity = self._publish_inventory
+        field.on_inventory = self._publish_inventory
         uplink.on_change(desk.poke)
         loop = asyncio.get_running_loop()
         pending: set[asyncio.Task[None]] = set()

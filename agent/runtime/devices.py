@@ -48,7 +48,7 @@ class DeviceLink:
         self._loudness = Loudness()
         self._tasks: set[asyncio.Task[None]] = set()
         self.identity: dict[str, str] = {}
-        self.on_identity: Callable[[], None] = lambda: None
+        self.on_inventory: Callable[[], None] = lambda: None
         self.online = False
         self.error: Text | None = None
 
@@ -106,8 +106,10 @@ class DeviceLink:
         if now_ns - self._told_ns < HEARD_EVERY_NS and self.online:
             return
         self._told_ns = now_ns
-        self.online = True
         self.error = None
+        if not self.online:
+            self.online = True
+            self.on_inventory()
         self._background(self._tell_heard())
 
     def reject(self, raw: bytes, error: BadFrame) -> None:
@@ -125,15 +127,17 @@ class DeviceLink:
     def identify(self, **facts: str) -> None:
         if not facts.items() <= self.identity.items():
             self.identity.update(facts)
-            self.on_identity()
+            self.on_inventory()
 
     def forget(self) -> None:
         """The driver has stopped: what was written before is no longer certain."""
         self._confirmed.clear()
         self.online = False
+        self.on_inventory()
 
     async def _tell_heard(self) -> None:
-        await self._desk.take(self._desk.engine.heard(self.device.id, self._clock.moment()))
+        if outcome := self._desk.engine.heard(self.device.id, self._clock.moment()):
+            await self._desk.take(outcome)
         if self._noise_count and self._clock.boottime_ns() - self._noise_since_ns > NOISE_WINDOW_NS:
             self._noise_count = 0
             self._loudness.over("reject")

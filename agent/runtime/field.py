@@ -1,7 +1,7 @@
 """The field: buses and supervised devices, started, changed and stopped one by one."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from agent.bus import Bus
@@ -28,7 +28,8 @@ class Field:
         self._bus_settings: dict[str, BusSettings] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._rounds: dict[str, tuple[int, int]] = {}
-        self.on_identity = lambda: None
+        self.on_inventory: Callable[[], None] = lambda: None
+        """Called when a device comes, goes, or tells more of itself."""
 
     async def apply(self, config: Config) -> tuple[str, ...]:
         """Stop what is gone or changed, start what is new; return the names of what was touched."""
@@ -97,7 +98,7 @@ class Field:
         bus = self.buses[device.bus] if device.bus else None
         seat = bus.seat(device.id, rank_of(device)) if bus else None
         link = DeviceLink(device, self._desk, self._clock, seat)
-        link.on_identity = self.on_identity
+        link.on_inventory = self.on_inventory
         self.links[device.id] = link
         work = supervise(device, link, bus, self._desk, self._clock)
         self._tasks[f"device:{device.id}"] = self._group.create_task(work, name=f"device:{device.id}")
