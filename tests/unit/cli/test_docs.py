@@ -38,9 +38,7 @@ def test_every_option_is_mentioned(path: tuple[str, ...]) -> None:
         command = command.get_command(None, name)
     text = section(path)
     options = [max(param.opts, key=len) for param in command.params if param.param_type_name == "option"]
-    assert [
-        option for option in options if option not in text and not param_of(command, option).hidden
-    ] == []
+    assert [option for option in options if option not in text and not param_of(command, option).hidden] == []
 
 
 def param_of(command: Any, option: str) -> Any:
