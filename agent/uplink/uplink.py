@@ -301,7 +301,7 @@ class Uplink:
                 self._alone_since_ns = self._clock.boottime_ns()
         lasted_s = asyncio.get_running_loop().time() - began
         # MQTT 5 has a reason code for a takeover; mosquitto 2.0 closes without a word all the same
-        unexplained = ended.kind == "dropped" and not self._pump.suspicious
+        unexplained = ended.kind == "dropped" and not self._pump.suspicious and "rights" not in self._problems
         if left is None and not self._closing.is_set():
             now_ns = self._clock.boottime_ns()
             taken = choice.ended(index, lasted_s, now_ns, takeover=ended.kind == "takeover", unexplained=unexplained)
@@ -413,7 +413,23 @@ class Uplink:
         return message.model_dump_json().encode()
 
     def _publish_status(self, state: Literal["online", "offline"], done: Callable[[int | None], None] = nobody) -> None:
-        self._publish(Extra(self._topics.status, self._status_payload(state), retain=True, done=done))
+        def answered(code: int | None) -> None:
+            self._status_answered(code)
+            done(code)
+
+        self._publish(Extra(self._topics.status, self._status_payload(state), retain=True, done=answered))
+
+    def _status_answered(self, code: int | None) -> None:
+        """A refused status shows that this account has no rights on this school's topics."""
+        if code is None or self._connection is None:
+            return
+        if code < FAILURE:
+            self._problems.pop("rights", None)
+        else:
+            broker = str(self._connection.broker)
+            text = say("uplink.rights", broker=broker, topic=self._topics.status, code=f"0x{code:02X}")
+            self._problems["rights"] = text
+        self._tell_broker_fault()
 
     async def _say_offline(self) -> None:
         told = asyncio.Event()

@@ -53,6 +53,8 @@ class Broker:
     receive_maximum: int | None = None
     extra: str = ""
     """More lines of mosquitto.conf(5)."""
+    whole_config: str | None = None
+    """All of mosquitto.conf, in place of what the fields above say."""
     _process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -133,6 +135,10 @@ class Broker:
         self._process = None
 
     def _write_config(self) -> Path:
+        path = self.directory / "mosquitto.conf"
+        if self.whole_config is not None:
+            path.write_text(self.whole_config)
+            return path
         lines = [
             f"listener {self.port} 127.0.0.1",
             "user root",
@@ -163,7 +169,6 @@ class Broker:
             "max_inflight_messages": self.receive_maximum,
         }
         lines += [f"{name} {value}" for name, value in limits.items() if value is not None]
-        path = self.directory / "mosquitto.conf"
         path.write_text("\n".join([*lines, self.extra, ""]))
         return path
 

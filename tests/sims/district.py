@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Self
 
 import paho.mqtt.client as paho
@@ -68,6 +69,8 @@ class District:
     host: str = "127.0.0.1"
     username: str | None = None
     password: str | None = None
+    ca: Path | None = None
+    """CA of a broker that speaks TLS."""
     client_id: str = "district"
     auto_receipts: bool = False
     """Send a receipt for whatever has come, after each event."""
@@ -84,6 +87,8 @@ class District:
         )
         if self.username is not None:
             self._client.username_pw_set(self.username, self.password)
+        if self.ca is not None:
+            self._client.tls_set(str(self.ca))
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._call(self._connected.set)
