@@ -42,6 +42,15 @@ COMMIT_STALL_S: Final = 15.0
 """A commit takes milliseconds, seconds on a dying SD card; one that takes this is not coming back."""
 STOPPED_KEY: Final = "agent/stopped"
 """Saved with the event of a clean stop; its absence at a start means a crash or a power cut."""
+STORE_FAULTS: Final = {
+    "memory": "storage",
+    "kept-aside": "storage",
+    "disk-full": "disk-full",
+    "altered": "altered",
+    "evicted": "evicted",
+    "refused-events": "no-room",
+}
+"""The fault of each trouble of the journal; a receipt that disagrees is told by the uplink."""
 RESTART_EXIT: Final = 75
 """EX_TEMPFAIL (sysexits.h): ended to be started again."""
 
@@ -156,7 +165,8 @@ class Core:
 
         def trouble(told: Trouble) -> None:
             log.log(logging.ERROR if told.raised else logging.INFO, told.text)
-            fault("storage", told.text if told.raised else None)
+            if name := STORE_FAULTS.get(told.kind):
+                fault(name, told.text if told.raised else None)
 
         journal.on_trouble(trouble)
 
@@ -190,9 +200,11 @@ class Core:
         if text:
             log.error(text)
         await self._desk.fault("storage", text)
-        await self._desk.fault("configuration", None)  # the one in force has just been read
+        for name in ("configuration", *(set(STORE_FAULTS.values()) - {"storage"})):  # found anew if they still stand
+            await self._desk.fault(name, None)
         for device in self._parts.config.devices:
-            await self._desk.fault("bus", None, device=device.id)  # counted anew
+            for name in ("bus", "driver", "output"):  # judged anew
+                await self._desk.fault(name, None, device=device.id)
 
     def _publish_states(self) -> None:
         for view in self._parts.engine.views():

@@ -40,6 +40,9 @@ class DeviceLink:
         self._desired: dict[int, bool] = {}
         self._confirmed: dict[int, bool] = {}
         self._waiting: list[tuple[int, bool, asyncio.Future[None]]] = []
+        self._pending_ns: dict[int, int] = {}
+        self._output_fault = False
+        self.driver_fault = False
         self._told_ns = 0
         self._heard_ns = 0
         self.rejected = 0
@@ -73,6 +76,7 @@ class DeviceLink:
         """Set the outputs that the agent wants now."""
         if values != self._desired:
             self._desired = dict(values)
+        self._judge_outputs()
 
     async def confirmed(self, output: int, value: bool) -> bool:
         """Wait until the device has confirmed an output; False when it does not in time."""
@@ -92,6 +96,7 @@ class DeviceLink:
 
     def wrote(self, output: int, value: bool) -> None:
         self._confirmed[output] = value
+        self._pending_ns.pop(output, None)
         for wanted, wanted_value, future in self._waiting:
             if (wanted, wanted_value) == (output, value) and not future.done():
                 future.set_result(None)
@@ -132,10 +137,29 @@ class DeviceLink:
     def forget(self) -> None:
         """The driver has stopped: what was written before is no longer certain."""
         self._confirmed.clear()
+        self._pending_ns.clear()
         self.online = False
         self.on_inventory()
 
+    def _judge_outputs(self) -> None:
+        """An output that the device does not confirm makes its lamp a liar: that is a fault."""
+        now_ns = self._clock.boottime_ns()
+        for output, value in self._desired.items():
+            if self._confirmed.get(output) is value:
+                self._pending_ns.pop(output, None)
+            else:
+                self._pending_ns.setdefault(output, now_ns)
+        late = [n for n, since_ns in self._pending_ns.items() if now_ns - since_ns > CONFIRM_TIMEOUT_S * NS_PER_S]
+        fault = bool(late) and self.online
+        if fault != self._output_fault and self.online:
+            self._output_fault = fault
+            text = say("runtime.output-unconfirmed", device=self.device.id, output=late[0]) if fault else None
+            self._background(self._desk.fault("output", text, device=self.device.id))
+
     async def _tell_heard(self) -> None:
+        if self.driver_fault:
+            self.driver_fault = False
+            await self._desk.fault("driver", None, device=self.device.id)
         if outcome := self._desk.engine.heard(self.device.id, self._clock.moment()):
             await self._desk.take(outcome)
         if self._noise_count and self._clock.boottime_ns() - self._noise_since_ns > NOISE_WINDOW_NS:
@@ -166,6 +190,9 @@ async def supervise(device: DeviceSettings, link: DeviceLink, bus: Bus | None, d
         link.error = error
         log.log(loudness.level(device.id, error.key), say("runtime.device-failed", device=device.id, error=error))
         desk.engine.failed(device.id, error, clock.moment())
+        if error.key == "runtime.driver-bug":
+            link.driver_fault = True
+            await desk.fault("driver", error, device=device.id)
         wait_s = backoff.failed(clock.boottime_ns())
         log.debug("%s: next try in %.1f s", device.id, wait_s)
         await wait_or_reopened(clock, wait_s, bus)

@@ -71,6 +71,11 @@ class Choice:
         standing.not_before_ns = now_ns + round(wait_s * NS_PER_S)
         return takeover
 
+    def ended_by_refusal(self, index: int, now_ns: int) -> None:
+        """The broker closed the connection because it refused a message, which is set aside by now."""
+        wait_s = self.random.uniform(0, self.limits.after_refusal_s)
+        self._standings[index].not_before_ns = now_ns + round(wait_s * NS_PER_S)
+
     def left(self, index: int, now_ns: int, *, wait_s: float = 0.0) -> None:
         """We left a good connection, for another broker or for new settings; it may be taken again after `wait_s`."""
         standing = self._standings[index]

@@ -2,8 +2,8 @@
 
 A command is refused, with a text for people and a code for machines in the reply's `result`, when it is
 `retained`, `oversized`, `malformed`, `forbidden` (verb or actor not configured), `unknown-verb`, `expired`, `busy`,
-or `refused` by the part that should carry it out. `expires` is only trusted while the clock is synchronised: with
-a clock from 1970 or a flat battery, every good command would look wrong, or every old one right.
+or `refused` by the part that should carry it out. `expires` is judged by the wall clock whatever its quality: a
+clock that runs ahead refuses too much, and says so; trusting none would run a command of last year.
 """
 
 import asyncio
@@ -184,7 +184,7 @@ class CommandDesk:
         if self._expired(command):
             assert command.expires is not None
             text = say(
-                "uplink.command-expired",
+                "uplink.command-expired" if self._clock.quality() == "synced" else "uplink.command-expired-unsynced",
                 expires=command.expires.isoformat(timespec="seconds"),
                 now=self._clock.wall().isoformat(timespec="seconds"),
             )
@@ -195,9 +195,7 @@ class CommandDesk:
         return Ready(command, handler)
 
     def _expired(self, command: Command) -> bool:
-        if command.expires is None or self._clock.quality() != "synced":
-            return False
-        return command.expires <= self._clock.wall()
+        return command.expires is not None and command.expires <= self._clock.wall()
 
     async def _refuse_command(self, command: Command, code: Code, text: Text) -> Reply:
         reply = await self._refuse(command.id, command.verb, command.actor, code, text)

@@ -130,7 +130,7 @@ class Inbox:
         self._publish(Extra(topic, payload, correlation=message.correlation, sticky=True))
         if message.response_topic is None or message.response_topic == topic:
             return
-        if self._topics.owns(message.response_topic):
+        if self._topics.answerable(message.response_topic):
             self._publish(Extra(message.response_topic, payload, correlation=message.correlation, sticky=True))
         else:
             log.warning(say("uplink.response-topic", topic=message.response_topic[:200]))

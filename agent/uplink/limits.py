@@ -73,6 +73,11 @@ class Limits:
     """Repeats remembered for later; beyond them they are found again in the journal."""
     extras: int = 512
     """Retained topics and replies that wait for the broker, each."""
+    denied_s: float = 600.0
+    """A kind of message (status, state, reply ...) that the broker refused is not tried again for so long, as
+    mosquitto 2.0.11 answers a refused message by closing the connection. Events are set aside one by one instead."""
+    after_refusal_s: float = 0.5
+    """Ceiling of the wait after such an end: each one is progress, and others wait behind it."""
     heartbeat_s: float = 30.0
     """DESIGN 6."""
     stuck_s: float = 3.0

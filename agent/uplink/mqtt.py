@@ -33,7 +33,8 @@ SILENCE: Final = 1.4
 FAILURE: Final = 0x80
 """Reason codes from here on are failures (MQTT 5 2.4)."""
 UNSUPPORTED_VERSION: Final = 0x84
-BAD_LOGIN: Final = frozenset({0x86, 0x87})
+NOT_AUTHORISED: Final = 0x87
+BAD_LOGIN: Final = frozenset({0x86, NOT_AUTHORISED})
 """Bad user name or password, not authorised; paho maps 3.1.1's codes 4 and 5 to these."""
 TAKEN_OVER: Final = 0x8E
 TOO_LARGE: Final = 0x95

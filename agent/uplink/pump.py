@@ -21,7 +21,7 @@ from agent.uplink.awaiting import Awaiting
 from agent.uplink.extras import Extra, Extras
 from agent.uplink.lanes import LaneQueue, Repeats, SeqSet, Suspects
 from agent.uplink.limits import Limits
-from agent.uplink.mqtt import FAILURE, TOO_LARGE, Connection, Ended
+from agent.uplink.mqtt import FAILURE, NOT_AUTHORISED, TOO_LARGE, Connection, Ended
 from agent.uplink.topics import Topics
 
 Delivery = Literal["due", "stuck", "delivered"]
@@ -65,7 +65,8 @@ class Pump:
         self._sent = SeqSet()
         self._flight: dict[int, int] = {}
         self._cut: list[int] = []
-        self._any_ack = False
+        self._any_ack = self._refused_here = False
+        self._denied: dict[str, int] = {}
         self._acked: list[int] = []
         self._refused: list[tuple[int, int | None, str]] = []
         self._replay: deque[Stored] = deque()
@@ -90,6 +91,11 @@ class Pump:
     def suspicious(self) -> bool:
         """Whether a row is suspected of ending our connections."""
         return self._suspects.careful
+
+    @property
+    def refused_here(self) -> bool:
+        """Whether the last connection had a message refused. mosquitto 2.0.11 closes the connection after that."""
+        return self._refused_here
 
     def delivery(self, seq: int) -> Delivery:
         """How far event `seq` has come: for its lamp."""
@@ -174,7 +180,7 @@ class Pump:
         self._sent.clear()
         self._flight.clear()
         self._cut.clear()
-        self._any_ack = False
+        self._any_ack = self._refused_here = False
         self._replay.clear()
         self.quiet = False
         self._connection = connection
@@ -288,12 +294,19 @@ class Pump:
         )
 
     def _publish_extra(self, connection: Connection, extra: Extra) -> None:
+        kind = self._topics.kind(extra.topic)
         if not connection.fits(extra.topic, extra.payload):
             extra.done(TOO_LARGE)
+            return
+        if self._denied.get(kind, 0) > self._clock.boottime_ns():
+            extra.done(NOT_AUTHORISED)
             return
 
         def done(code: int | None) -> None:
             self._any_ack = self._any_ack or code is not None
+            if code is not None and code >= FAILURE:  # asking again would end the connection again
+                self._refused_here = True
+                self._denied[kind] = self._clock.boottime_ns() + round(self._limits.denied_s * NS_PER_S)
             if code is None and extra.sticky:
                 self.extras.back(extra)
             else:
@@ -320,6 +333,7 @@ class Pump:
         self._any_ack = True
         self._suspects.clear(row.seq)
         if code >= FAILURE:
+            self._refused_here = True
             self._refuse(row, code, say("uplink.puback-refused", code=f"0x{code:02X}"))
         else:
             self._acked.append(row.seq)

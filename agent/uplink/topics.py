@@ -10,6 +10,8 @@ COMMAND_ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 """What a command's id may be. It becomes a part of the reply's topic, so it must hold no `/`, `+`, `#` or NUL."""
 ROOT_PARTS: Final = 4
 """campus / v1 / {district} / {school}"""
+TREE: Final = "campus/v1"
+"""All topics of all schools."""
 
 MessageKind = Literal[
     "status", "event", "state", "inventory", "hazard", "command", "reply", "receipt", "telemetry", "result"
@@ -69,13 +71,15 @@ class Topics:
         prefix = f"{self.root}/command/"
         return topic.removeprefix(prefix) if topic.startswith(prefix) else None
 
-    def owns(self, topic: str) -> bool:
-        """Whether `topic` may be published to as a response topic: below this school's `reply/`, or below
-        `campus/v1/{district}/_/reply/`, where a district's systems collect answers. Anywhere else a command could
-        make us overwrite what others trust, such as a neighbour's retained status."""
+    def answerable(self, topic: str) -> bool:
+        """Whether a command's response topic may be published to. Below `campus/v1/` only this school's `reply/` and
+        `campus/v1/{district}/_/reply/`: elsewhere there a command could make us write what others trust, such as a
+        neighbour's status. Beyond it, anything that is a topic name and none of a broker's own (MQTT 5 4.7.2)."""
+        if not topic or topic.startswith("$") or any(c in topic for c in "+#\0"):
+            return False
         district = self.root.rpartition("/")[0]
-        inside = topic.startswith((f"{self.root}/reply/", f"{district}/{NO_PART}/reply/"))
-        return inside and not any(c in topic for c in "+#\0")
+        replies = (f"{self.root}/reply/", f"{district}/{NO_PART}/reply/")
+        return topic.startswith(replies) or not topic.startswith(f"{TREE}/")
 
 
 def split(topic: str) -> tuple[str, str, MessageKind, tuple[str, ...]] | None:

@@ -299,16 +299,11 @@ class Uplink:
             self._connection = None
             if self._alone_since_ns is None:
                 self._alone_since_ns = self._clock.boottime_ns()
-        lasted_s = asyncio.get_running_loop().time() - began
-        # MQTT 5 has a reason code for a takeover; mosquitto 2.0 closes without a word all the same
-        unexplained = ended.kind == "dropped" and not self._pump.suspicious and "rights" not in self._problems
-        if left is None and not self._closing.is_set():
-            now_ns = self._clock.boottime_ns()
-            taken = choice.ended(index, lasted_s, now_ns, takeover=ended.kind == "takeover", unexplained=unexplained)
-            self._tell_end(ended, connection, takeover=taken)
-        elif left is not None:
+        if left is not None:
             wait_s = self._limits.retry_first_s if left == "receipts" else 0.0
             choice.left(index, self._clock.boottime_ns(), wait_s=wait_s)
+        elif not self._closing.is_set():
+            self._judge_end(ended, asyncio.get_running_loop().time() - began, connection, index, choice)
         self._changed()
 
     def _begin(self, connection: Connection) -> None:
@@ -316,21 +311,30 @@ class Uplink:
         self._since = self._clock.wall()
         self._error = self._alone_since_ns = None
         self._leave = asyncio.get_running_loop().create_future()
-        self._problems.clear()
+        rights = self._problems.get("rights")
+        self._problems = {"rights": rights} if rights else {}  # the answer to the next status decides
         self._tell_broker_fault()
         log.info(say("uplink.connected", broker=str(connection.broker), protocol=connection.protocol))
         self._pump.extras.birth((self._topics.below(suffix), payload) for suffix, payload in self._states())
         self._publish_status("online")
         self._changed()
 
-    def _tell_end(self, ended: Ended, connection: Connection, *, takeover: bool) -> None:
-        guessed = takeover and ended.kind != "takeover"
-        text = say("uplink.takeover-guessed", broker=str(connection.broker)) if guessed else ended.text
-        self._error = text
-        if takeover:
-            self._problems["takeover"] = text
-            self._tell_broker_fault()
-        log.warning(text)
+    def _judge_end(self, ended: Ended, lasted_s: float, connection: Connection, index: int, choice: Choice) -> None:
+        """Say why a connection ended that we had not left, and when its broker may be tried again."""
+        now_ns = self._clock.boottime_ns()
+        self._error = ended.text
+        if ended.kind == "dropped" and self._pump.refused_here:
+            choice.ended_by_refusal(index, now_ns)
+        else:
+            told = ended.kind == "takeover"
+            # MQTT 5 has a reason code for a takeover; mosquitto 2.0 closes without a word all the same
+            unexplained = ended.kind == "dropped" and not self._pump.suspicious
+            takeover = choice.ended(index, lasted_s, now_ns, takeover=told, unexplained=unexplained)
+            if takeover:
+                guess = say("uplink.takeover-guessed", broker=str(connection.broker))
+                self._error = self._problems["takeover"] = ended.text if told else guess
+                self._tell_broker_fault()
+        log.warning(self._error)
 
     async def _subscribe(self, connection: Connection) -> None:
         """Ask for commands and receipts; a refusal is a fault, as nothing would ever come."""

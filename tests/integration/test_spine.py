@@ -286,6 +286,15 @@ async def test_a_tamper_contact_that_opens_is_a_fault(school: School) -> None:
     await school.district.event(type="campus.fault.cleared")
 
 
+async def test_a_lamp_that_the_module_does_not_switch_is_a_fault(school: School) -> None:
+    school.modules.units[1].faults.ignores_writes = True
+    school.press()
+    fault = await school.district.event(type="campus.fault.raised", wait_s=20)
+    assert (fault["data"]["fault"], fault["data"]["device"]) == ("output", "guardroom")
+    school.modules.units[1].faults.ignores_writes = False
+    await school.district.event(type="campus.fault.cleared", wait_s=20)
+
+
 async def test_an_output_command_is_confirmed_by_the_module(school: School) -> None:
     reply = await school.district.command("output", {"device": "guardroom", "output": 5, "value": True, "seconds": 1})
     assert reply["ok"], reply
