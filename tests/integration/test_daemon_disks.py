@@ -98,14 +98,17 @@ async def presses_arrive(modules: Modules, district: District, count: int = 3) -
     """Press some times, and wait for each."""
     for number in range(count):
         modules.press(1, 0)
-        type_ = "campus.alarm.raised" if number == 0 else "campus.alarm.repeated"
-        wanted = max(1, number)
-        await district.until(lambda t=type_, n=wanted: len({e["id"] for e in district.events(type=t)}) >= n)
+        if number == 0:
+            await arrived(district, "campus.alarm.raised", 1)
+        else:
+            await arrived(district, "campus.alarm.repeated", number)
         modules.release(1, 0)
-        restored = number + 1
-        await district.until(
-            lambda n=restored: len({e["id"] for e in district.events(type="campus.alarm.restored")}) >= n
-        )
+        await arrived(district, "campus.alarm.restored", number + 1)
+
+
+async def arrived(district: District, type_: str, count: int) -> None:
+    """Wait for so many different events of a type."""
+    await district.until(lambda: len({event["id"] for event in district.events(type=type_)}) >= count)
 
 
 async def test_a_disk_that_is_full_at_the_start(tmp_path: Path, disk: Path) -> None:
