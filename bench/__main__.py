@@ -14,13 +14,8 @@ Bench = Callable[[], Awaitable[list[Result]]]
 
 
 async def run_latency() -> list[Result]:
-    """Press to subscriber, idle."""
-    return [await latency.measure_idle()]
-
-
-async def run_drain() -> list[Result]:
-    """The same while a backlog drains, and the rate of the drain."""
-    return [await latency.measure_drain()]
+    """Press to subscriber, idle and while a backlog drains, and the rate of the drain."""
+    return await latency.measure()
 
 
 async def run_durable() -> list[Result]:
@@ -40,7 +35,6 @@ async def run_start() -> list[Result]:
 
 BENCHES: Final[Mapping[str, Bench]] = {
     "latency": run_latency,
-    "drain": run_drain,
     "durable": run_durable,
     "idle": run_idle,
     "start": run_start,
