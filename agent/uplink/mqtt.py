@@ -16,6 +16,7 @@ from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config.models import Broker
 from agent.texts import Text, say
@@ -223,9 +224,15 @@ class Connection:
         self._open[info.mid] = _Open(done, now + deadline_s, now)
 
     async def subscribe(self, filters: Sequence[str]) -> list[int]:
-        """Subscribe at QoS 1; return a reason code per filter. Raises TimeoutError, ConnectionError."""
+        """Subscribe at QoS 1; return a reason code per filter. Raises TimeoutError, ConnectionError.
+
+        MQTT 5 is asked to leave the retain flag as the sender set it; otherwise it is only on what a broker had kept
+        before we came (3.3.1.3), and that is all that 3.1.1 can tell."""
         answer: asyncio.Future[list[int]] = self._loop.create_future()
-        rc, mid = self._client.subscribe([(name, 1) for name in filters])
+        wanted: list[tuple[str, Any]] = [
+            (name, SubscribeOptions(1, retainAsPublished=True) if self.protocol == "5" else 1) for name in filters
+        ]
+        rc, mid = self._client.subscribe(wanted)
         if rc != paho.MQTT_ERR_SUCCESS or mid is None:
             raise ConnectionError(str(rc))
         self._subscriptions[mid] = answer

@@ -13,6 +13,9 @@ ROOT_PARTS: Final = 4
 TREE: Final = "campus/v1"
 """All topics of all schools."""
 
+ELSEWHERE: Final = ""
+"""The kind of a topic that is not of this school."""
+
 MessageKind = Literal[
     "status", "event", "state", "inventory", "hazard", "command", "reply", "receipt", "telemetry", "result"
 ]
@@ -70,6 +73,12 @@ class Topics:
         """Return the verb of a command's topic; None for any other topic."""
         prefix = f"{self.root}/command/"
         return topic.removeprefix(prefix) if topic.startswith(prefix) else None
+
+    def kind(self, topic: str) -> str:
+        """The name behind the root, such as `state`, by which a broker's rules tell topics apart; for topics
+        elsewhere, which are other people's, one name for all: they are as many as commands like to name."""
+        prefix = f"{self.root}/"
+        return topic.removeprefix(prefix).partition("/")[0] if topic.startswith(prefix) else ELSEWHERE
 
     def answerable(self, topic: str) -> bool:
         """Whether a command's response topic may be published to. Below `campus/v1/` only this school's `reply/` and

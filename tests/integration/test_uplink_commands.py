@@ -108,13 +108,16 @@ async def test_what_must_not_run_is_refused_with_a_reason(
             assert here.ran == []
 
 
-async def test_an_unset_clock_does_not_judge_expiry(tmp_path: Path) -> None:
+async def test_an_unset_clock_refuses_what_has_expired_and_says_that_it_is_unset(tmp_path: Path) -> None:
     clock = SetClock("Asia/Shanghai")
     clock.state = "unsynced"
     with Broker(tmp_path / "mq") as broker:
-        async with District(broker.port, SITE) as district, school(tmp_path, broker.url, clock=clock):
+        async with District(broker.port, SITE) as district, school(tmp_path, broker.url, clock=clock) as here:
             await district.status("online")
-            assert (await district.command("output", {}, expires="2020-01-01T00:00:00+08:00"))["ok"]
+            reply = await district.command("output", {}, expires="2020-01-01T00:00:00+08:00")
+            assert reply["result"] == {"code": "expired"}
+            assert "not synchronised" in reply["reason"]
+            assert here.ran == []
 
 
 async def test_a_verb_that_is_not_allowed_or_not_known(tmp_path: Path) -> None:
@@ -126,6 +129,16 @@ async def test_a_verb_that_is_not_allowed_or_not_known(tmp_path: Path) -> None:
             await district.status("online")
             assert (await district.command("output", {}))["result"]["code"] == "forbidden"
             assert (await district.command("selftest", {}))["result"]["code"] == "unknown-verb"
+            assert here.ran == []
+
+
+async def test_a_command_that_is_sent_retained_while_we_listen_is_refused_too(tmp_path: Path) -> None:
+    with Broker(tmp_path / "mq") as broker:
+        async with District(broker.port, SITE) as district, school(tmp_path, broker.url) as here:
+            await district.status("online")
+            district.send("command/output", json.dumps({"id": "kept", "args": {}}), retain=True)
+            reply = (await district.until(lambda: district.last("reply/kept"))).value
+            assert reply["result"]["code"] == "retained"
             assert here.ran == []
 
 
@@ -175,6 +188,11 @@ async def test_the_response_topic_is_used_where_it_may_be(tmp_path: Path) -> Non
             district.send("command/ping", '{"id": "a"}', response_topic=ours, correlation=b"\x00\x01")
             answer = await district.until(lambda: next((m for m in district.messages if m.topic == ours), None))
             assert (answer.correlation, answer.value["id"]) == (b"\x00\x01", "a")
+            beyond = "desk/7/answers"
+            district.listen(beyond)
+            district.send("command/ping", '{"id": "c"}', response_topic=beyond, correlation=b"7")
+            answer = await district.until(lambda: next((m for m in district.messages if m.topic == beyond), None))
+            assert (answer.correlation, answer.value["id"]) == (b"7", "c")
             foreign = f"{SITE.root}/status"
             district.send("command/ping", '{"id": "b"}', response_topic=foreign)
             await district.until(lambda: district.last("reply/b"))

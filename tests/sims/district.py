@@ -173,6 +173,10 @@ class District:
             properties.CorrelationData = correlation
         self._client.publish(f"{self.site.root}/{suffix}", payload, 1, retain, properties)
 
+    def listen(self, topic: str) -> None:
+        """Also subscribe to a topic elsewhere. The broker takes it before anything that is sent after this."""
+        self._client.subscribe(topic, 1)
+
     async def _turns(self) -> AsyncIterator[None]:
         while True:
             self._news.clear()

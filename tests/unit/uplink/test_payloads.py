@@ -45,7 +45,7 @@ def test_bytes_are_a_command_and_a_receipt_or_malformed(payload: bytes) -> None:
 def test_any_text_is_a_topic_of_ours_or_not(topic: str) -> None:
     split(topic)
     Topics.of(SITE).verb(topic)
-    Topics.of(SITE).owns(topic)
+    Topics.of(SITE).answerable(topic)
 
 
 def test_a_receipt_is_read_with_its_ranges() -> None:
@@ -60,18 +60,22 @@ def test_an_id_that_would_change_the_topic_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("topic", "ours"),
+    ("topic", "allowed"),
     [
         ("campus/v1/370812/sy-primary/reply/x", True),
         ("campus/v1/370812/_/reply/desk", True),
         ("campus/v1/370812/sy-primary/status", False),
         ("campus/v1/370812/other/reply/x", False),
         ("campus/v1/370812/sy-primary/reply/#", False),
-        ("elsewhere", False),
+        ("desk/7/answers", True),
+        ("elsewhere", True),
+        ("$SYS/broker/uptime", False),
+        ("answers/+", False),
+        ("", False),
     ],
 )
-def test_a_response_topic_stays_where_replies_belong(topic: str, ours: bool) -> None:
-    assert Topics.of(SITE).owns(topic) is ours
+def test_a_response_topic_may_not_reach_what_schools_publish(topic: str, allowed: bool) -> None:
+    assert Topics.of(SITE).answerable(topic) is allowed
 
 
 def test_every_kind_of_message_has_a_topic_a_type_and_a_channel() -> None:
