@@ -22,7 +22,7 @@ from agent.texts import Language, say
 
 if TYPE_CHECKING:
     from agent.config.models import Config
-    from agent.uplink.mqtt import Incoming
+    from agent.uplink.words import Incoming
 
 app = group("mqtt.help")
 

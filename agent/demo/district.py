@@ -19,8 +19,9 @@ from agent.model import ZERO_HASH, JsonValue, Site
 from agent.texts import say
 from agent.uplink.connector import Connector
 from agent.uplink.limits import Limits
-from agent.uplink.mqtt import Connection, Ended, Incoming, Login
+from agent.uplink.mqtt import Connection
 from agent.uplink.sockets import ConnectFailed, Dialer, Resolver
+from agent.uplink.words import Ended, Incoming, Login
 
 Event = dict[str, Any]
 """A CloudEvent as it came over MQTT."""

@@ -16,6 +16,8 @@ class _Standing:
     stubborn: bool = False
     """It refuses us; an alarm does not change its mind, so it is waited out."""
     early_losses: int = 0
+    contested: bool = False
+    """Somebody else has our id there: each connect throws the other out."""
 
 
 @dataclass(slots=True)
@@ -67,6 +69,7 @@ class Choice:
         cap_s = self.limits.takeover_s
         low_s, high_s = (0.5 * cap_s, cap_s) if takeover else (0.0, self._ceiling_s(standing))
         standing.failures += not takeover
+        standing.contested = takeover
         wait_s = self.random.uniform(low_s, high_s)
         standing.not_before_ns = now_ns + round(wait_s * NS_PER_S)
         return takeover
@@ -90,7 +93,9 @@ class Choice:
         """An alarm is due: do not wait long, except where waiting is the remedy."""
         for standing in self._standings:
             if not standing.stubborn:
-                soon_ns = now_ns + round(self.random.uniform(0, self.limits.retry_alarm_s) * NS_PER_S)
+                ceiling_s = self.limits.takeover_alarm_s if standing.contested else self.limits.retry_alarm_s
+                floor_s = ceiling_s / 2 if standing.contested else 0.0
+                soon_ns = now_ns + round(self.random.uniform(floor_s, ceiling_s) * NS_PER_S)
                 standing.not_before_ns = min(standing.not_before_ns, soon_ns)
 
     def _ceiling_s(self, standing: _Standing) -> float:

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import Broker
 from agent.uplink.limits import Limits
-from agent.uplink.mqtt import Connection, Login, NotModern, Protocol
+from agent.uplink.mqtt import Connection, NotModern
 from agent.uplink.sockets import ConnectFailed, Dialer
 from agent.uplink.wire import Wire
+from agent.uplink.words import Login, Protocol
 
 
 @dataclass(slots=True)

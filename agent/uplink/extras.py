@@ -70,6 +70,13 @@ class Extras:
         for topic, payload in self._known.items():
             self._changed.setdefault(topic, payload)
 
+    def connection_lost(self) -> None:
+        """What was said of a moment is not said later: a status from before would contradict the next birth."""
+        passing = [extra for extra in self._urgent if not extra.sticky]
+        self._urgent = deque(extra for extra in self._urgent if extra.sticky)
+        for extra in passing:
+            extra.done(None)
+
     def next_urgent(self) -> Extra | None:
         """Take the next reply or status."""
         return self._urgent.popleft() if self._urgent else None

@@ -13,9 +13,10 @@ from agent.texts import Text, say
 from agent.uplink.commands import CommandDesk, Ready
 from agent.uplink.extras import Extra
 from agent.uplink.limits import Limits
-from agent.uplink.mqtt import Connection, Incoming
+from agent.uplink.mqtt import Connection
 from agent.uplink.payloads import PAYLOAD_LIMIT, Malformed, parse_receipt, reply_bytes
 from agent.uplink.topics import Topics
+from agent.uplink.words import Incoming
 
 log = logging.getLogger(__name__)
 

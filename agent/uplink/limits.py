@@ -42,6 +42,8 @@ class Limits:
     """Ceiling of a wait while an alarm is due; refused credentials are waited out all the same."""
     takeover_s: float = 120.0
     """Ceiling of the wait after another client took our id: the two must not throw each other out in turn."""
+    takeover_alarm_s: float = 10.0
+    """The same while an alarm is due: it must get through, and so must the other's."""
     early_loss_s: float = 30.0
     """Not every broker tells a takeover; a connection that it closes so soon after CONNACK may have met one."""
     early_losses: int = 3

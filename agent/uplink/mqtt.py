@@ -9,7 +9,7 @@ import asyncio
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 import paho.mqtt.client as paho
 from paho.mqtt import MQTTException
@@ -19,71 +19,29 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from agent.config.models import Broker
-from agent.texts import Text, say
+from agent.texts import say
 from agent.uplink.limits import Limits
 from agent.uplink.sockets import ConnectFailed, alert_text
 from agent.uplink.wire import Wire
-
-Protocol = Literal["5", "3.1.1"]
-EndKind = Literal[
-    "closed", "dropped", "lost", "silent", "unacknowledged", "takeover", "too-large", "refused", "protocol"
-]
+from agent.uplink.words import (
+    BAD_LOGIN,
+    FAILURE,
+    PROTOCOL_ERRORS,
+    TAKEN_OVER,
+    TOO_LARGE,
+    UNSUPPORTED_VERSION,
+    Ended,
+    EndKind,
+    Incoming,
+    Login,
+    Protocol,
+)
 
 SILENCE: Final = 1.4
 """Keep-alives without a byte from the broker that end a connection. The limit is 1.5, and we look ten times in one."""
-FAILURE: Final = 0x80
-"""Reason codes from here on are failures (MQTT 5 2.4)."""
-UNSUPPORTED_VERSION: Final = 0x84
-NOT_AUTHORISED: Final = 0x87
-BAD_LOGIN: Final = frozenset({0x86, NOT_AUTHORISED})
-"""Bad user name or password, not authorised; paho maps 3.1.1's codes 4 and 5 to these."""
-TAKEN_OVER: Final = 0x8E
-TOO_LARGE: Final = 0x95
-PROTOCOL_ERRORS: Final = frozenset({0x81, 0x82, 0x90, 0x99})
-"""Malformed packet, protocol error, topic name invalid, payload format invalid: something that we sent."""
 PUBLISH_OVERHEAD: Final = 64
 """Bytes of a PUBLISH beside topic, payload and our properties' values: headers, ids, property marks."""
 UNLIMITED: Final = 1 << 28
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Who we are to the broker. `password` is asked for at each connect, and kept nowhere."""
-
-    client_id: str
-    username: str | None
-    password: Callable[[], str | None]
-    keepalive_s: int
-    resume: bool = True
-    """Keep the session over connections, so that commands wait for us at the broker."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """A message from the broker."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-    mid: int
-    qos: int
-    response_topic: str | None = None
-    correlation: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """Why a connection ended."""
-
-    kind: EndKind
-    text: Text
-    code: int | None = None
-    """The MQTT 5 reason code of the broker's DISCONNECT."""
-
-    @property
-    def blames_message(self) -> bool:
-        """Whether the broker ended it because of something that we had sent."""
-        return self.code == TOO_LARGE or self.code in PROTOCOL_ERRORS
 
 
 class NotModern(ConnectFailed):

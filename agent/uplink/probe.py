@@ -18,10 +18,11 @@ from agent.secrets import SecretError
 from agent.texts import Spoken, Text, say
 from agent.uplink.connector import Connector
 from agent.uplink.limits import DEFAULT, Limits
-from agent.uplink.mqtt import FAILURE, Connection, Login, Protocol
+from agent.uplink.mqtt import Connection
 from agent.uplink.payloads import reply_bytes
 from agent.uplink.sockets import ConnectFailed, Dialer, Resolver
 from agent.uplink.topics import Topics
+from agent.uplink.words import FAILURE, Login, Protocol
 
 StepName = Literal["dns", "tcp", "tls", "login", "subscribe", "publish"]
 

@@ -21,8 +21,9 @@ from agent.uplink.awaiting import Awaiting
 from agent.uplink.extras import Extra, Extras
 from agent.uplink.lanes import LaneQueue, Repeats, SeqSet, Suspects
 from agent.uplink.limits import Limits
-from agent.uplink.mqtt import FAILURE, NOT_AUTHORISED, TOO_LARGE, Connection, Ended
+from agent.uplink.mqtt import Connection
 from agent.uplink.topics import Topics
+from agent.uplink.words import FAILURE, NOT_AUTHORISED, TOO_LARGE, Ended
 
 Delivery = Literal["due", "stuck", "delivered"]
 
@@ -124,6 +125,7 @@ class Pump:
             raise errors.exceptions[0] from None
         finally:
             self._connection = None
+            self.extras.connection_lost()
         ended = connection.ended.result()
         if self._any_ack or ended.blames_message:
             await self._convict(ended)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from ulid import ULID
-
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import SecretError, UplinkSettings
 from agent.journal import Journal, JournalError
@@ -22,19 +20,21 @@ from agent.texts import Language, Text, say
 from agent.uplink.choice import Choice
 from agent.uplink.commands import CommandDesk
 from agent.uplink.connector import Connector
-from agent.uplink.extras import Extra, nobody
+from agent.uplink.extras import Extra
+from agent.uplink.herald import Herald
 from agent.uplink.inbox import Inbox
 from agent.uplink.limits import DEFAULT, Limits
-from agent.uplink.mqtt import FAILURE, Connection, Ended, Login, Protocol
-from agent.uplink.payloads import Due, StatusMessage, rfc3339
+from agent.uplink.mqtt import Connection
+from agent.uplink.payloads import rfc3339
 from agent.uplink.pump import Delivery, Interrupted, Pump
 from agent.uplink.sockets import ConnectFailed, Dialer, Resolver
 from agent.uplink.topics import Topics
+from agent.uplink.troubles import Troubles
+from agent.uplink.words import FAILURE, Ended, Login, Protocol
 
 log = logging.getLogger(__name__)
 
 Receipts = Literal["off", "never", "live"]
-FaultName = Literal["broker", "refused", "receipts", "delivery"]
 SUPERVISE_S: Final = 1.0
 """How often conditions that last (nothing connected, an alarm undelivered) are looked at."""
 STALLED_S: Final = 60.0
@@ -73,31 +73,27 @@ class Uplink:
         limits: Limits = DEFAULT,
         resolver: Resolver | None = None,
     ) -> None:
-        self.session = str(ULID.from_datetime(started))
         self._settings = settings
         self._site = site
         self._clock = clock
         self._journal = journal
         self._desk = desk
         self._states = states
-        self._version = version
-        self._started = started
-        self._language = language
         self._limits = limits
         self._topics = Topics.of(site)
         self._pump = Pump(journal, self._topics, clock, limits, settings.receipt_timeout_s)
         self._pump.on_change = self._changed
         self._pump.on_refused = self._row_refused
         self._pump.on_overdue = self._receipt_overdue
+        self._herald = Herald(journal, clock, self._topics, self._publish, version=version, started=started)
+        self._herald.on_answer = self._status_answered
+        self._troubles = Troubles()
         self._inbox = Inbox(desk, journal, self._topics, limits, self._publish)
         self._inbox.on_receipt = self._receipt_taken
         desk.add_verb("replay", self._replay)
         journal.on_stored(self._on_stored)
         self._resolver = resolver or Resolver()
         self._on_change: list[Callable[[], None]] = []
-        self._on_fault: Callable[[str, Text | None], None] = lambda _name, _text: None
-        self._problems: dict[str, Text] = {}
-        self._faults: dict[FaultName, Text | None] = {}
         self._connection: Connection | None = None
         self._since: datetime | None = None
         self._error: Text | None = None
@@ -105,10 +101,15 @@ class Uplink:
         self._closing = asyncio.Event()
         self._hurry = asyncio.Event()
         self._alone_since_ns: int | None = None
-        self._oldest_alarm = (0, 0)
+        self._leaving: str | None = None
         self._adopt(settings)
 
     # what others ask and tell
+
+    @property
+    def session(self) -> str:
+        """The ULID of this run, as `status` has it."""
+        return self._herald.session
 
     def status(self) -> UplinkStatus:
         """How the connection stands."""
@@ -120,7 +121,7 @@ class Uplink:
             protocol=connection.protocol if connection else None,
             since=rfc3339(self._since) if self._since and connection else None,
             receipts=seen if self._settings.receipts else "off",
-            error=next(iter(self._problems.values()), None) or (None if connection else self._error),
+            error=self._troubles.problem or (None if connection else self._error),
         )
 
     def delivery(self, seq: int) -> Delivery:
@@ -135,7 +136,7 @@ class Uplink:
         """Call back with the name of a fault and its text, or None when it is over: `broker` (not connected, refused,
         taken over, not allowed to hear commands), `refused` (rows that a broker refused), `receipts` (the district
         disagrees), `delivery` (an alarm has waited too long)."""
-        self._on_fault = callback
+        self._troubles.on_fault = callback
 
     def publish_retained(self, suffix: str, payload: bytes) -> None:
         """Set what the topic `suffix` below the root retains; sent now or at the next connection, the latest only."""
@@ -154,16 +155,10 @@ class Uplink:
 
     async def ping(self) -> float:
         """Return the milliseconds from a heartbeat to its acknowledgement. Raises Interrupted."""
-        if self._connection is None:
+        elapsed_ms = await self._herald.ping_ms() if self._connection is not None else None
+        if elapsed_ms is None:
             raise Interrupted(say("uplink.not-connected"))
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[int | None] = loop.create_future()
-        began = loop.time()
-        self._publish_status("online", lambda code: None if answer.done() else answer.set_result(code))
-        code = await answer
-        if code is None:
-            raise Interrupted(say("uplink.not-connected"))
-        return (loop.time() - began) * 1000
+        return elapsed_ms
 
     async def test(self) -> dict[str, JsonValue]:
         """Send one event all the way: `{"broker", "puback_ms", "receipt_ms" or null}`. Raises Interrupted."""
@@ -206,7 +201,7 @@ class Uplink:
             async with asyncio.timeout(deadline_s):
                 if self._connection is not None:
                     await self._pump.drained(everything=False)
-                    await self._say_offline()
+                    await self._herald.say_offline()
         except TimeoutError:
             log.warning(say("uplink.close-timeout", deadline_s=deadline_s))
         if self._connection is not None:
@@ -257,9 +252,7 @@ class Uplink:
                 task.cancel()
 
     async def _connect(self, index: int) -> Connection:
-        broker = self._settings.brokers[index]
-        will = (self._topics.status, self._status_payload("offline"))
-        return await self._connector.open(broker, self._login(), will)
+        return await self._connector.open(self._settings.brokers[index], self._login(), self._herald.will())
 
     def _login(self) -> Login:
         settings = self._settings
@@ -290,7 +283,6 @@ class Uplink:
         ]
         try:
             ended = await served
-            left = guides[1].result() if guides[1].done() and not guides[1].cancelled() else None
         finally:
             for task in (served, *guides):
                 task.cancel()
@@ -299,8 +291,8 @@ class Uplink:
             self._connection = None
             if self._alone_since_ns is None:
                 self._alone_since_ns = self._clock.boottime_ns()
-        if left is not None:
-            wait_s = self._limits.retry_first_s if left == "receipts" else 0.0
+        if self._leaving is not None:
+            wait_s = self._limits.retry_first_s if self._leaving == "receipts" else 0.0
             choice.left(index, self._clock.boottime_ns(), wait_s=wait_s)
         elif not self._closing.is_set():
             self._judge_end(ended, asyncio.get_running_loop().time() - began, connection, index, choice)
@@ -311,12 +303,11 @@ class Uplink:
         self._since = self._clock.wall()
         self._error = self._alone_since_ns = None
         self._leave = asyncio.get_running_loop().create_future()
-        rights = self._problems.get("rights")
-        self._problems = {"rights": rights} if rights else {}  # the answer to the next status decides
-        self._tell_broker_fault()
+        self._leaving = None
+        self._troubles.connected()
         log.info(say("uplink.connected", broker=str(connection.broker), protocol=connection.protocol))
         self._pump.extras.birth((self._topics.below(suffix), payload) for suffix, payload in self._states())
-        self._publish_status("online")
+        self._herald.say("online")
         self._changed()
 
     def _judge_end(self, ended: Ended, lasted_s: float, connection: Connection, index: int, choice: Choice) -> None:
@@ -332,8 +323,8 @@ class Uplink:
             takeover = choice.ended(index, lasted_s, now_ns, takeover=told, unexplained=unexplained)
             if takeover:
                 guess = say("uplink.takeover-guessed", broker=str(connection.broker))
-                self._error = self._problems["takeover"] = ended.text if told else guess
-                self._tell_broker_fault()
+                self._error = ended.text if told else guess
+                self._troubles.note("takeover", self._error)
         log.warning(self._error)
 
     async def _subscribe(self, connection: Connection) -> None:
@@ -349,33 +340,30 @@ class Uplink:
             return
         refused = [name for name, code in zip(filters, codes, strict=False) if code >= FAILURE]
         if refused:
-            self._problems["subscription"] = say(
-                "uplink.subscribe-refused", broker=str(connection.broker), topics=", ".join(refused)
-            )
-            log.error(self._problems["subscription"])
-            self._tell_broker_fault()
+            text = say("uplink.subscribe-refused", broker=str(connection.broker), topics=", ".join(refused))
+            log.error(text)
+            self._troubles.note("subscription", text)
 
-    async def _guide(self, connection: Connection, index: int) -> str:
-        """Decide when to leave a good connection, leave it, and say why."""
+    async def _guide(self, connection: Connection, index: int) -> None:
+        """Decide when to leave a good connection, and leave it."""
         assert self._leave is not None
         probing = asyncio.ensure_future(self._probe_first()) if index > 0 else None
         waits: list[asyncio.Future[str]] = [self._leave, *([probing] if probing else [])]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            why = next(iter(done)).result()
+            why = self._leaving = next(iter(done)).result()
         finally:
             if probing:
                 probing.cancel()
         log.info(say(f"uplink.leaving-{why}", broker=str(connection.broker)))
         try:
             async with asyncio.timeout(self._limits.quiesce_s):
-                await self._say_offline()
+                await self._herald.say_offline()
                 self._pump.quiet = True
                 await self._pump.drained(everything=True)
         except TimeoutError:
             pass  # what is in flight goes again on the next connection
         await connection.close()
-        return why
 
     async def _probe_first(self) -> str:
         """Return when the first broker answers again. The probe has an id of its own: ours would end our session where
@@ -399,46 +387,14 @@ class Uplink:
 
     # status, heartbeat, faults
 
-    def _status_payload(self, state: Literal["online", "offline"]) -> bytes:
-        counts = self._journal.due_counts()
-        head = self._journal.head
-        message = StatusMessage(
-            state=state,
-            session=self.session,
-            journal=self._journal.id,
-            seq=head.seq,
-            hash=head.hash,
-            due=Due(alarm=counts[Lane.ALARM], fault=counts[Lane.FAULT], event=counts[Lane.EVENT]),
-            oldest_due=self._journal.oldest_due(),
-            version=self._version,
-            clock=self._clock.quality(),
-            started=rfc3339(self._started),
-        )
-        return message.model_dump_json().encode()
-
-    def _publish_status(self, state: Literal["online", "offline"], done: Callable[[int | None], None] = nobody) -> None:
-        def answered(code: int | None) -> None:
-            self._status_answered(code)
-            done(code)
-
-        self._publish(Extra(self._topics.status, self._status_payload(state), retain=True, done=answered))
-
-    def _status_answered(self, code: int | None) -> None:
+    def _status_answered(self, code: int) -> None:
         """A refused status shows that this account has no rights on this school's topics."""
-        if code is None or self._connection is None:
-            return
         if code < FAILURE:
-            self._problems.pop("rights", None)
-        else:
+            self._troubles.mended("rights")
+        elif self._connection is not None:
             broker = str(self._connection.broker)
             text = say("uplink.rights", broker=broker, topic=self._topics.status, code=f"0x{code:02X}")
-            self._problems["rights"] = text
-        self._tell_broker_fault()
-
-    async def _say_offline(self) -> None:
-        told = asyncio.Event()
-        self._publish_status("offline", lambda _code: told.set())
-        await told.wait()
+            self._troubles.note("rights", text)
 
     def _publish(self, extra: Extra) -> None:
         self._pump.extras.add(extra)
@@ -448,8 +404,9 @@ class Uplink:
         while True:
             await self._clock.sleep(self._limits.heartbeat_s)
             await self._desk.tell_untold()
-            if self._connection is not None and not self._pump.extras.urgent and not self._closing.is_set():
-                self._publish_status("online")
+            leaving = self._closing.is_set() or self._leaving is not None
+            if self._connection is not None and not self._pump.extras.urgent and not leaving:
+                self._herald.say("online")
 
     async def _supervise(self) -> None:
         while True:
@@ -457,26 +414,12 @@ class Uplink:
             now_ns = self._clock.boottime_ns()
             alone_ns = self._alone_since_ns
             if alone_ns is not None and now_ns - alone_ns > self._limits.offline_fault_s * NS_PER_S:
-                self._problems.setdefault("offline", self._error or say("uplink.not-connected"))
-                self._tell_broker_fault()
+                self._troubles.note("offline", self._error or say("uplink.not-connected"))
             if self._journal.refused_count() == 0:
-                self._tell("refused", None)
-            self._tell("delivery", await self._undelivered(now_ns))
-
-    async def _undelivered(self, now_ns: int) -> Text | None:
-        """Whether the oldest alarm that is due has been the same one for too long."""
-        rows = await self._journal.due(Lane.ALARM, 0, 1)
-        if not rows and self._pump.expects_receipts:
-            rows = await self._journal.unreceipted(Lane.ALARM, 1)
-        if not rows or rows[0].type == "campus.alarm.repeated":
-            self._oldest_alarm = (0, 0)
-            return None
-        seq, since_ns = self._oldest_alarm
-        if seq != rows[0].seq:
-            seq, since_ns = self._oldest_alarm = (rows[0].seq, now_ns)
-        if now_ns - since_ns < self._limits.undelivered_s * NS_PER_S:
-            return None
-        return say("uplink.undelivered", seq=seq, seconds=round((now_ns - since_ns) / NS_PER_S / 30) * 30)
+                self._troubles.tell("refused", None)
+            await self._troubles.look_for_undelivered(
+                self._journal, now_ns, self._limits.undelivered_s, receipts=self._pump.expects_receipts
+            )
 
     def _tell_failure(self, error: ConnectFailed) -> None:
         """The first failure is a warning, the same again is noise."""
@@ -485,17 +428,8 @@ class Uplink:
         log.log(logging.DEBUG if error.text == self._error else logging.WARNING, error.text)
         self._error = error.text
         if error.refused:
-            self._problems["refused"] = error.text
-            self._tell_broker_fault()
+            self._troubles.note("refused", error.text)
         self._changed()
-
-    def _tell_broker_fault(self) -> None:
-        self._tell("broker", next(iter(self._problems.values()), None))
-
-    def _tell(self, name: FaultName, text: Text | None) -> None:
-        if name not in self._faults or self._faults[name] != text:  # the first word may end an earlier run's fault
-            self._faults[name] = text
-            self._on_fault(name, text)
 
     def _changed(self) -> None:
         for callback in self._on_change:
@@ -510,7 +444,7 @@ class Uplink:
     def _row_refused(self, row: Stored, text: Text) -> None:
         fault = say("uplink.row-refused", seq=row.seq, type=row.type, reason=text)
         log.error(fault)
-        self._tell("refused", fault)
+        self._troubles.tell("refused", fault)
         self._changed()
 
     def _receipt_overdue(self) -> bool:
@@ -522,7 +456,7 @@ class Uplink:
     def _receipt_taken(self, covered: int, disagrees: Text | None) -> None:
         if disagrees is not None:
             log.error(disagrees)
-        self._tell("receipts", disagrees)
+        self._troubles.tell("receipts", disagrees)
         self._pump.receipt_taken(covered)
         self._changed()
 
@@ -530,7 +464,7 @@ class Uplink:
         """The verb `replay`: `{"from": a, "to": b}`, both included. Raises Interrupted."""
         first, last = command.args.get("from"), command.args.get("to")
         head = self._journal.head.seq
-        if not isinstance(first, int) or not isinstance(last, int) or not 1 <= first <= last:
+        if type(first) is not int or type(last) is not int or not 1 <= first <= last:
             raise Interrupted(say("uplink.replay-range", got=f"{first!r}..{last!r}", head=head))
         sent, at = await self._pump.replay(first, min(last, head))
         more = at + 1 if at < min(last, head) else None

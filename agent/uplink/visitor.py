@@ -11,9 +11,10 @@ from agent.secrets import SecretError
 from agent.texts import Spoken, say
 from agent.uplink.connector import Connector
 from agent.uplink.limits import DEFAULT, Limits
-from agent.uplink.mqtt import FAILURE, Connection, Incoming, Login
+from agent.uplink.mqtt import Connection
 from agent.uplink.sockets import ConnectFailed, Dialer, Resolver
 from agent.uplink.topics import Topics
+from agent.uplink.words import FAILURE, Incoming, Login
 
 QUEUE: Final = 10_000
 """Messages that a slow terminal may lag behind."""

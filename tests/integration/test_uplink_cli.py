@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from agent.cli.mqtt import line
-from agent.uplink.mqtt import Incoming
+from agent.uplink.words import Incoming
 from tests.sims.broker import Broker, free_port
 from tests.sims.district import District
 from tests.sims.uplink import SITE, school
