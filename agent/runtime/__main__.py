@@ -19,6 +19,9 @@ from agent.texts import pick_language, say
 log = logging.getLogger("agent.runtime")
 
 DEFAULT_CONFIG: Final = Path("/etc/campus-agent/agent.toml")
+SWITCH_INTERVAL_S: Final = 0.0002
+"""How soon a thread that waits for the interpreter gets it. The journal's writer asks for it after each of its four
+SQLite calls; with Python's own 5 ms, an alarm waited for that while a backlog kept the loop busy (p99 20 ms, now 12)."""
 
 
 def main(argv: list[str]) -> int:
@@ -45,6 +48,7 @@ def main(argv: list[str]) -> int:
     ):  # a missing file must not keep the buttons from being watched
         log.warning(problem.text)
     clock = SystemClock(config.site.timezone)
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()  # what is loaded now stays: the collector need not walk it at every alarm
     return run(Core(config, options.config, clock, language))
 
