@@ -21,7 +21,7 @@ log = logging.getLogger("agent.runtime")
 DEFAULT_CONFIG: Final = Path("/etc/campus-agent/agent.toml")
 SWITCH_INTERVAL_S: Final = 0.0002
 """How soon a thread that waits for the interpreter gets it. The journal's writer asks for it after each of its four
-SQLite calls; with Python's own 5 ms, an alarm waited for that while a backlog kept the loop busy (p99 20 ms, now 12)."""
+SQLite calls; with Python's own 5 ms, an alarm waited for that while a backlog kept the loop busy."""
 
 
 def main(argv: list[str]) -> int:
