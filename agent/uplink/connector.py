@@ -1,14 +1,18 @@
 """How a broker is reached: socket, MQTT 5, and 3.1.1 where the broker knows no better."""
 
+import logging
 from dataclasses import dataclass, field
 
 from agent.clock import NS_PER_S, Clock
-from agent.config.models import Broker
+from agent.config.models import Broker, SecretError, UplinkSettings
+from agent.model import Site
 from agent.uplink.limits import Limits
-from agent.uplink.mqtt import Connection, NotModern
-from agent.uplink.sockets import ConnectFailed, Dialer
+from agent.uplink.mqtt import Connection
+from agent.uplink.sockets import ConnectFailed, Dialer, Resolver
 from agent.uplink.wire import Wire
-from agent.uplink.words import Login, Protocol
+from agent.uplink.words import Login, NotModern, Protocol
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -41,3 +45,38 @@ class Connector:
     ) -> Connection:
         wire = Wire(await self.dialer.dial(broker))
         return await Connection.open(wire, broker, login, protocol, self.limits, will)
+
+
+class Brokers:
+    """The configured brokers, and who we are to them."""
+
+    def __init__(self, settings: UplinkSettings, site: Site, clock: Clock, limits: Limits, resolver: Resolver) -> None:
+        self._settings = settings
+        self._client_id = settings.client_id or f"campus-{site.district}-{site.school}"
+        self._connector = Connector(Dialer(settings.tls, clock, limits, resolver), limits, clock)
+
+    async def connect(self, index: int, will: tuple[str, bytes]) -> Connection:
+        """Connect to one of them as ourselves. Raises ConnectFailed."""
+        return await self._connector.open(self._settings.brokers[index], self._login(), will)
+
+    async def probe(self, index: int) -> bool:
+        """Whether a broker takes us. The probe has an id of its own: with ours it would end our session where both
+        brokers are one cluster."""
+        try:
+            connection = await self._connector.open(self._settings.brokers[index], self._login("-probe", resume=False))
+        except ConnectFailed as error:
+            log.debug("probe: %s", error)
+            return False
+        await connection.close()
+        return True
+
+    def _login(self, suffix: str = "", *, resume: bool = True) -> Login:
+        settings = self._settings
+        keepalive_s = round(settings.keepalive_s)
+        return Login(self._client_id + suffix, settings.username, self._password, keepalive_s, resume)
+
+    def _password(self) -> str | None:
+        try:
+            return self._settings.password.reveal() if self._settings.password else None
+        except SecretError as error:
+            raise ConnectFailed(error.text, refused=True) from None

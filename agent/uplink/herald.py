@@ -43,7 +43,7 @@ class Herald:
         """Topic and payload that the broker publishes when we are gone without a word."""
         return self._topics.status, self._payload("offline")
 
-    def say(self, state: State, done: Callable[[int | None], None] = nobody) -> None:
+    def tell(self, state: State, done: Callable[[int | None], None] = nobody) -> None:
         """Publish the status. `done` gets the reason code of its acknowledgement, None if there was none."""
 
         def answered(code: int | None) -> None:
@@ -53,10 +53,10 @@ class Herald:
 
         self._publish(Extra(self._topics.status, self._payload(state), retain=True, done=answered))
 
-    async def say_offline(self) -> None:
+    async def tell_offline(self) -> None:
         """Publish that we leave; return when the broker has it, or the connection is gone."""
         told = asyncio.Event()
-        self.say("offline", lambda _code: told.set())
+        self.tell("offline", lambda _code: told.set())
         await told.wait()
 
     async def ping_ms(self) -> float | None:
@@ -64,7 +64,7 @@ class Herald:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[int | None] = loop.create_future()
         began = loop.time()
-        self.say("online", lambda code: None if answer.done() else answer.set_result(code))
+        self.tell("online", lambda code: None if answer.done() else answer.set_result(code))
         return None if await answer is None else (loop.time() - began) * 1000
 
     def _payload(self, state: State) -> bytes:

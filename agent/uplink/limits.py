@@ -63,7 +63,7 @@ class Limits:
     """Open acknowledgements: 20 to 100 is best for a local broker, and 1,000 would slow the client down."""
     alarm_reserve: int = 4
     """Of these only for alarms."""
-    drain_per_s: float = 5000.0
+    drain_per_s: float = 10_000.0
     """Pace of a backlog. Unpaced, the p99 of a fresh alarm doubles."""
     page: int = 200
     """Rows that are read from the journal at a time, per lane."""

@@ -16,12 +16,12 @@ from typing import Final, Literal
 from agent.clock import NS_PER_S, Clock
 from agent.journal import Journal, JournalError
 from agent.model import Lane, Stored
-from agent.texts import Spoken, Text, say
-from agent.uplink.awaiting import Awaiting
+from agent.texts import Text, say
 from agent.uplink.extras import Extra, Extras
 from agent.uplink.lanes import LaneQueue, Repeats, SeqSet, Suspects
 from agent.uplink.limits import Limits
 from agent.uplink.mqtt import Connection
+from agent.uplink.resend import Replayer, Resender
 from agent.uplink.topics import Topics
 from agent.uplink.words import FAILURE, NOT_AUTHORISED, TOO_LARGE, Ended
 
@@ -35,10 +35,6 @@ PACE_S: Final = 0.001
 """The shortest nap of the loop: the pace is kept in steps of it."""
 
 
-class Interrupted(Spoken):
-    """There is no connection, or it ended on the way."""
-
-
 class Pump:
     """Publishes the journal's rows and the extras. One `serve` at a time."""
 
@@ -50,13 +46,8 @@ class Pump:
         self._clock = clock
         self._limits = limits
         self.extras = Extras(limits.extras)
-        self.awaiting = Awaiting(receipt_timeout_s, limits.resend_cap_s)
-        self.receipts = True
-        """Whether this district is meant to send receipts."""
         self.on_change: Callable[[], None] = lambda: None
         self.on_refused: Callable[[Stored, Text], None] = lambda _row, _text: None
-        self.on_overdue: Callable[[], bool] = lambda: False
-        """An alarm has no receipt; the answer is whether another broker is going to be tried."""
         self.last_turn_ns = clock.boottime_ns()
         self.quiet = False
         """Publish alarms only: somebody waits for everything else to be acknowledged."""
@@ -70,23 +61,17 @@ class Pump:
         self._denied: dict[str, int] = {}
         self._acked: list[int] = []
         self._refused: list[tuple[int, int | None, str]] = []
-        self._replay: deque[Stored] = deque()
-        self._replay_lock = asyncio.Lock()
         self._connection: Connection | None = None
         self._journal_id = journal.id
         self._turn_planned = False
         self._tokens = 0.0
         self._tokens_at = 0.0
         self._marks, self._mark_now = asyncio.Event(), asyncio.Event()
-        self._read_wanted, self._resend_wanted = asyncio.Event(), asyncio.Event()
-        self._resend_pause_s = limits.resend_others_s
-        self._resend_at_ns = 0
+        self._read_wanted = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self.resender = Resender(journal, clock, limits, self._lanes, self._sent, self.wake, receipt_timeout_s)
+        self.replayer = Replayer(journal, clock, limits, lambda: self._connection is not None, self.wake)
         journal.on_stored(self._on_stored)
-
-    @property
-    def expects_receipts(self) -> bool:
-        """Whether an event stays due until a receipt covers it."""
-        return self.receipts and self._journal.receipts_seen
 
     @property
     def suspicious(self) -> bool:
@@ -101,10 +86,10 @@ class Pump:
     def delivery(self, seq: int) -> Delivery:
         """How far event `seq` has come: for its lamp."""
         state = self._journal.delivery(seq)
-        if state == "received" or (state == "acked" and not self.expects_receipts):
+        if state == "received" or (state == "acked" and not self.resender.expects_receipts):
             return "delivered"
         now_ns = self._clock.boottime_ns()
-        if state == "refused" or self._connection is None or self.awaiting.is_overdue(seq, now_ns):
+        if state == "refused" or self._connection is None or self.resender.awaiting.is_overdue(seq, now_ns):
             return "stuck"
         since_ns = self._flight.get(seq)
         overdue = since_ns is not None and now_ns - since_ns > self._limits.stuck_s * NS_PER_S
@@ -116,7 +101,7 @@ class Pump:
         self._begin(connection)
         try:
             async with asyncio.TaskGroup() as group:
-                work = (self._read_pages(), self._mark(), self._housekeep(), self._resend())
+                work = (self._read_pages(), self._mark(), self._housekeep(), self.resender.run())
                 tasks = [group.create_task(job) for job in work]
                 await asyncio.wait([connection.ended])
                 for task in tasks:
@@ -141,34 +126,6 @@ class Pump:
             self.wake()
             await self._clock.sleep(0.02)
 
-    async def replay(self, first: int, last: int) -> tuple[int, int]:
-        """Publish the stored events first..last again, paced, behind everything else; return how many, and the last
-        `seq` that went out. Raises Interrupted."""
-        sent, at = 0, first - 1
-        async with self._replay_lock:
-            while at < last and sent < self._limits.replay_rows:
-                rows = await self._journal.rows(at + 1, last, min(self._limits.page, self._limits.replay_rows - sent))
-                if not rows:
-                    return sent, last
-                if self._connection is None:
-                    raise Interrupted(say("uplink.not-connected"))
-                self._replay.extend(rows)
-                self.wake()
-                await self._clock.sleep(len(rows) / self._limits.replay_per_s)
-                while self._replay:
-                    await self._clock.sleep(0.02)
-                    if self._connection is None:
-                        raise Interrupted(say("uplink.not-connected"))
-                sent, at = sent + len(rows), rows[-1].seq
-        return sent, at
-
-    def receipt_taken(self, covered: int) -> None:
-        """The journal has taken a receipt."""
-        if covered:
-            self._resend_pause_s = self._limits.resend_others_s
-            self._plan_resend()
-        self.awaiting.prune(lambda seq: self._journal.delivery(seq) == "received")
-
     def wake(self) -> None:
         """Plan a turn."""
         if not self._turn_planned and self._connection is not None:
@@ -183,14 +140,12 @@ class Pump:
         self._flight.clear()
         self._cut.clear()
         self._any_ack = self._refused_here = False
-        self._replay.clear()
+        self.replayer.rows.clear()
         self.quiet = False
         self._connection = connection
         self.last_turn_ns = self._clock.boottime_ns()
-        self._resend_pause_s = self._limits.resend_others_s
-        self._plan_resend()
+        self.resender.begin()
         self._read_wanted.set()
-        self._resend_wanted.set()
         self.wake()
 
     def _restart(self) -> None:
@@ -205,7 +160,7 @@ class Pump:
             self._sent.clear()
             self._acked.clear()
             self._refused.clear()
-            self.awaiting.clear()
+            self.resender.awaiting.clear()
         if self._connection is None:
             return
         for row in rows:
@@ -260,7 +215,7 @@ class Pump:
         if not self._row_fits_in(connection, reserve):
             return None
         fault, event = self._lanes[Lane.FAULT], self._lanes[Lane.EVENT]
-        for queue in (fault.rows, event.rows, fault.again, event.again, self._replay):
+        for queue in (fault.rows, event.rows, fault.again, event.again, self.replayer.rows):
             if queue:
                 return partial(self._send_from, connection, queue)
         return None
@@ -341,8 +296,7 @@ class Pump:
             self._acked.append(row.seq)
             if row.lane == Lane.ALARM:
                 self._mark_now.set()
-                if self.expects_receipts:
-                    self.awaiting.acked(row.seq, self._clock.boottime_ns())
+                self.resender.acked(row.seq)
             self._marks.set()
         self.wake()
 
@@ -364,7 +318,13 @@ class Pump:
         return True
 
     def _wake_in(self, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self.wake)
+        """Plan a turn for later; one timer at a time, the soonest."""
+        loop = asyncio.get_running_loop()
+        if self._timer is not None and not self._timer.cancelled() and loop.time() < self._timer.when():
+            if self._timer.when() <= loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(seconds, self.wake)
 
     # the journal's side
 
@@ -422,7 +382,8 @@ class Pump:
             await self._clock.sleep(HOUSEKEEPING_S)
             self.last_turn_ns = self._clock.boottime_ns()
             await self._look_for_forgotten()
-            await self._look_for_receipts()
+            if await self.resender.look():
+                self.on_change()
             self.wake()
 
     async def _look_for_forgotten(self) -> None:
@@ -437,47 +398,6 @@ class Pump:
                 lane.reread()
                 self._repeats.overflowed = False
                 self._read_wanted.set()
-
-    async def _look_for_receipts(self) -> None:
-        now_ns = self._clock.boottime_ns()
-        if not self.expects_receipts:
-            self.awaiting.clear()
-            return
-        self.awaiting.prune(lambda seq: self._journal.delivery(seq) == "received")
-        overdue = self.awaiting.overdue(now_ns)
-        if overdue and not self.on_overdue():
-            for seq in overdue:
-                self._lanes[Lane.ALARM].again.extend(await self._journal.rows(seq, seq, 1))
-        if overdue:
-            self.on_change()
-        if now_ns >= self._resend_at_ns:
-            self._resend_pause_s = min(self._limits.resend_cap_s, self._resend_pause_s * 2)
-            self._plan_resend()
-            self._sent.clear()
-            self._resend_wanted.set()
-
-    def _plan_resend(self) -> None:
-        self._resend_at_ns = self._clock.boottime_ns() + round(self._resend_pause_s * NS_PER_S)
-
-    async def _resend(self) -> None:
-        """Publish again what the broker had and the district has not confirmed: on every new connection, and after a
-        long silence."""
-        while True:
-            await self._resend_wanted.wait()
-            self._resend_wanted.clear()
-            if not self.expects_receipts:
-                continue
-            for lane in self._lanes.values():
-                await self._resend_lane(lane)
-
-    async def _resend_lane(self, lane: LaneQueue) -> None:
-        after = 0
-        while rows := await self._journal.unreceipted(lane.lane, self._limits.page, after):
-            after = rows[-1].seq
-            lane.again.extend(row for row in rows if row.seq not in self._sent)
-            self.wake()
-            while lane.again:
-                await self._clock.sleep(0.02)
 
     async def _alarms_open(self) -> bool:
         lane = self._lanes[Lane.ALARM]

@@ -7,30 +7,31 @@ broker keeps showing us online.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 from agent.clock import NS_PER_S, Clock
-from agent.config.models import SecretError, UplinkSettings
+from agent.config.models import UplinkSettings
 from agent.journal import Journal, JournalError
-from agent.model import Command, JsonValue, Lane, Site, Stored, new_event
+from agent.model import JsonValue, Lane, Site, Stored, new_event
 from agent.texts import Language, Text, say
 from agent.uplink.choice import Choice
 from agent.uplink.commands import CommandDesk
-from agent.uplink.connector import Connector
+from agent.uplink.connector import Brokers
 from agent.uplink.extras import Extra
 from agent.uplink.herald import Herald
 from agent.uplink.inbox import Inbox
 from agent.uplink.limits import DEFAULT, Limits
 from agent.uplink.mqtt import Connection
 from agent.uplink.payloads import rfc3339
-from agent.uplink.pump import Delivery, Interrupted, Pump
-from agent.uplink.sockets import ConnectFailed, Dialer, Resolver
+from agent.uplink.pump import Delivery, Pump
+from agent.uplink.resend import Interrupted
+from agent.uplink.sockets import ConnectFailed, Resolver
 from agent.uplink.topics import Topics
 from agent.uplink.troubles import Troubles
-from agent.uplink.words import FAILURE, Ended, Login, Protocol
+from agent.uplink.words import FAILURE, Ended, Protocol
 
 log = logging.getLogger(__name__)
 
@@ -84,13 +85,13 @@ class Uplink:
         self._pump = Pump(journal, self._topics, clock, limits, settings.receipt_timeout_s)
         self._pump.on_change = self._changed
         self._pump.on_refused = self._row_refused
-        self._pump.on_overdue = self._receipt_overdue
+        self._pump.resender.on_overdue = self._receipt_overdue
         self._herald = Herald(journal, clock, self._topics, self._publish, version=version, started=started)
         self._herald.on_answer = self._status_answered
         self._troubles = Troubles()
         self._inbox = Inbox(desk, journal, self._topics, limits, self._publish)
         self._inbox.on_receipt = self._receipt_taken
-        desk.add_verb("replay", self._replay)
+        desk.add_verb("replay", self._pump.replayer.command)
         journal.on_stored(self._on_stored)
         self._resolver = resolver or Resolver()
         self._on_change: list[Callable[[], None]] = []
@@ -172,7 +173,7 @@ class Uplink:
         receipt_ms: float | None = None
         if puback_ms is None:
             raise Interrupted(say("uplink.test-timeout", broker=str(connection.broker), timeout_s=TEST_S))
-        if self._pump.expects_receipts:
+        if self._pump.resender.expects_receipts:
             receipt_ms = await self._until(row.seq, ("received",), began, self._settings.receipt_timeout_s)
         return {"broker": str(connection.broker), "puback_ms": puback_ms, "receipt_ms": receipt_ms}
 
@@ -201,7 +202,7 @@ class Uplink:
             async with asyncio.timeout(deadline_s):
                 if self._connection is not None:
                     await self._pump.drained(everything=False)
-                    await self._herald.say_offline()
+                    await self._herald.tell_offline()
         except TimeoutError:
             log.warning(say("uplink.close-timeout", deadline_s=deadline_s))
         if self._connection is not None:
@@ -212,11 +213,9 @@ class Uplink:
     def _adopt(self, settings: UplinkSettings) -> None:
         self._settings = settings
         self._choice = Choice(len(settings.brokers), self._limits)
-        self._connector = Connector(
-            Dialer(settings.tls, self._clock, self._limits, self._resolver), self._limits, self._clock
-        )
-        self._pump.awaiting.timeout_s = settings.receipt_timeout_s
-        self._pump.receipts = settings.receipts
+        self._brokers = Brokers(settings, self._site, self._clock, self._limits, self._resolver)
+        self._pump.resender.awaiting.timeout_s = settings.receipt_timeout_s
+        self._pump.resender.receipts = settings.receipts
         self._journal.set_receipts(settings.receipts)
         self._desk.reconfigure(settings)
 
@@ -252,22 +251,7 @@ class Uplink:
                 task.cancel()
 
     async def _connect(self, index: int) -> Connection:
-        return await self._connector.open(self._settings.brokers[index], self._login(), self._herald.will())
-
-    def _login(self) -> Login:
-        settings = self._settings
-        return Login(
-            client_id=settings.client_id or f"campus-{self._site.district}-{self._site.school}",
-            username=settings.username,
-            password=self._password,
-            keepalive_s=round(settings.keepalive_s),
-        )
-
-    def _password(self) -> str | None:
-        try:
-            return self._settings.password.reveal() if self._settings.password else None
-        except SecretError as error:
-            raise ConnectFailed(error.text, refused=True) from None
+        return await self._brokers.connect(index, self._herald.will())
 
     # serving
 
@@ -307,7 +291,7 @@ class Uplink:
         self._troubles.connected()
         log.info(say("uplink.connected", broker=str(connection.broker), protocol=connection.protocol))
         self._pump.extras.birth((self._topics.below(suffix), payload) for suffix, payload in self._states())
-        self._herald.say("online")
+        self._herald.tell("online")
         self._changed()
 
     def _judge_end(self, ended: Ended, lasted_s: float, connection: Connection, index: int, choice: Choice) -> None:
@@ -347,7 +331,7 @@ class Uplink:
     async def _guide(self, connection: Connection, index: int) -> None:
         """Decide when to leave a good connection, and leave it."""
         assert self._leave is not None
-        probing = asyncio.ensure_future(self._probe_first()) if index > 0 else None
+        probing = asyncio.ensure_future(self._first_is_back()) if index > 0 else None
         waits: list[asyncio.Future[str]] = [self._leave, *([probing] if probing else [])]
         try:
             done, _ = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -358,28 +342,20 @@ class Uplink:
         log.info(say(f"uplink.leaving-{why}", broker=str(connection.broker)))
         try:
             async with asyncio.timeout(self._limits.quiesce_s):
-                await self._herald.say_offline()
+                await self._herald.tell_offline()
                 self._pump.quiet = True
                 await self._pump.drained(everything=True)
         except TimeoutError:
             pass  # what is in flight goes again on the next connection
         await connection.close()
 
-    async def _probe_first(self) -> str:
-        """Return when the first broker answers again. The probe has an id of its own: ours would end our session where
-        both are one cluster."""
-        login = self._login()
-        probe = Login(f"{login.client_id}-probe", login.username, login.password, login.keepalive_s, resume=False)
+    async def _first_is_back(self) -> str:
+        """Return why to leave, when the first broker answers again."""
         while True:
             await self._clock.sleep(self._limits.return_s * self._choice.random.uniform(0.8, 1.2))
-            try:
-                connection = await self._connector.open(self._settings.brokers[0], probe)
-            except ConnectFailed as error:
-                log.debug("first broker: %s", error)
-                continue
-            await connection.close()
-            self._choice.answered(0)
-            return "return"
+            if await self._brokers.probe(0):
+                self._choice.answered(0)
+                return "return"
 
     def _ask_to_leave(self, why: str) -> None:
         if self._leave is not None and not self._leave.done():
@@ -406,7 +382,7 @@ class Uplink:
             await self._desk.tell_untold()
             leaving = self._closing.is_set() or self._leaving is not None
             if self._connection is not None and not self._pump.extras.urgent and not leaving:
-                self._herald.say("online")
+                self._herald.tell("online")
 
     async def _supervise(self) -> None:
         while True:
@@ -418,7 +394,7 @@ class Uplink:
             if self._journal.refused_count() == 0:
                 self._troubles.tell("refused", None)
             await self._troubles.look_for_undelivered(
-                self._journal, now_ns, self._limits.undelivered_s, receipts=self._pump.expects_receipts
+                self._journal, now_ns, self._limits.undelivered_s, receipts=self._pump.resender.expects_receipts
             )
 
     def _tell_failure(self, error: ConnectFailed) -> None:
@@ -457,18 +433,8 @@ class Uplink:
         if disagrees is not None:
             log.error(disagrees)
         self._troubles.tell("receipts", disagrees)
-        self._pump.receipt_taken(covered)
+        self._pump.resender.receipt_taken(covered)
         self._changed()
-
-    async def _replay(self, command: Command) -> Mapping[str, JsonValue]:
-        """The verb `replay`: `{"from": a, "to": b}`, both included. Raises Interrupted."""
-        first, last = command.args.get("from"), command.args.get("to")
-        head = self._journal.head.seq
-        if type(first) is not int or type(last) is not int or not 1 <= first <= last:
-            raise Interrupted(say("uplink.replay-range", got=f"{first!r}..{last!r}", head=head))
-        sent, at = await self._pump.replay(first, min(last, head))
-        more = at + 1 if at < min(last, head) else None
-        return {"from": first, "to": min(last, head), "sent": sent, "next": more}
 
     async def _until(self, seq: int, states: tuple[str, ...], began: float, timeout_s: float) -> float | None:
         loop = asyncio.get_running_loop()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from agent.texts import Text
+from agent.texts import Text, say
+from agent.uplink.sockets import ConnectFailed
 
 Protocol = Literal["5", "3.1.1"]
 EndKind = Literal[
@@ -64,3 +65,16 @@ class Ended:
     def blames_message(self) -> bool:
         """Whether the broker ended it because of something that we had sent."""
         return self.code == TOO_LARGE or self.code in PROTOCOL_ERRORS
+
+
+class NotModern(ConnectFailed):
+    """The broker does not speak MQTT 5, or closed the connection or said nothing when it heard it."""
+
+
+def refusal(code: int, name: str, broker: str, protocol: Protocol) -> ConnectFailed:
+    """The error for a CONNACK with a failure; `name` is what the standard calls the code."""
+    if code == UNSUPPORTED_VERSION and protocol == "5":
+        return NotModern(say("uplink.not-modern", broker=broker))
+    if code in BAD_LOGIN:
+        return ConnectFailed(say("uplink.bad-login", broker=broker, reason=name, code=f"0x{code:02X}"), refused=True)
+    return ConnectFailed(say("uplink.connack-refused", broker=broker, reason=name, code=f"0x{code:02X}"))
