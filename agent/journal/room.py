@@ -89,7 +89,10 @@ class Room:
         return freed
 
     def free_chunk(self, *, acked_is_delivered: bool, evict: bool) -> Freed:
-        """Take out one chunk: delivered rows, or, if there are none, undelivered ones of the event lane."""
+        """Take out one chunk: delivered rows, or, if there are none, undelivered ones of the event lane.
+
+        Of these a whole chunk or nothing: its loss record is of the fault lane and stays, so giving up events one by
+        one would fill the journal with records of them."""
         rows = self._delivered(acked_is_delivered)
         if rows:
             self.store.remove(Removed(rows))
@@ -97,8 +100,9 @@ class Room:
         if not evict:
             return Freed(0)
         evicted = tuple(self.store.oldest_events(self._chunk))
-        if evicted:
-            self.store.remove(Removed(evicted))
+        if len(evicted) < self._chunk:
+            return Freed(0)
+        self.store.remove(Removed(evicted))
         return Freed(len(evicted), evicted)
 
     def _delivered(self, acked_is_delivered: bool) -> tuple[tuple[int, str], ...]:
