@@ -16,7 +16,7 @@ from agent import __version__
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 LIBRARIES: Final = ("paho-mqtt", "pymodbus", "pyserial", "pydantic")
-QUIET_LOAD: Final = 0.7
+QUIET_LOAD: Final = 0.3
 """A load average above this when we begin means that somebody else is working, too."""
 
 
