@@ -16,8 +16,8 @@ from typing import Final, Literal, TypeAlias
 
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import UplinkSettings
-from agent.journal import Journal, JournalError
-from agent.model import Command, JsonValue, Lane, Reply, new_event
+from agent.journal import Journal, JournalError, JournalFull
+from agent.model import Command, Event, JsonValue, Lane, Reply, new_event
 from agent.texts import Language, Spoken, Text, say
 from agent.uplink.limits import DEFAULT, Limits
 from agent.uplink.payloads import PAYLOAD_LIMIT, Malformed, command_id, parse_command
@@ -160,7 +160,7 @@ class CommandDesk:
         if untold:
             counts: dict[str, JsonValue] = dict(untold)
             moment = self._clock.moment()
-            await self._journal.append(
+            await self._record(
                 new_event("campus.command.refused", Lane.EVENT, moment, count=untold.total(), codes=counts)
             )
 
@@ -215,7 +215,15 @@ class CommandDesk:
         event = new_event(f"campus.command.{what}", Lane.EVENT, self._clock.moment())
         told = {"command": id_, "verb": verb, "actor": actor, **more}
         data = {name: value for name, value in told.items() if value is not None}
-        await self._journal.append(replace(event, data=data))
+        await self._record(replace(event, data=data))
+
+    async def _record(self, event: Event) -> None:
+        """Journal what became of a command. A journal with no room for it counts it as lost; an acknowledgement must
+        not wait for that. The claim, which has the command run once, is kept in any case."""
+        try:
+            await self._journal.append(event)
+        except JournalFull as error:
+            log.debug("%s", error)
 
     def _reply(self, id_: str, code: Code, text: Text) -> Reply:
         return Reply(id_, False, {"code": code}, text.render(self._language))

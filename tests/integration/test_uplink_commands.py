@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from agent.clock import SystemClock
-from agent.model import ClockQuality, Command, JsonValue
+from agent.journal import JournalFull
+from agent.model import ClockQuality, Command, JsonValue, Lane
 from agent.texts import Spoken, say
 from tests.sims.broker import Broker
 from tests.sims.district import District
@@ -197,6 +198,20 @@ async def test_the_response_topic_is_used_where_it_may_be(tmp_path: Path) -> Non
             district.send("command/ping", '{"id": "b"}', response_topic=foreign)
             await district.until(lambda: district.last("reply/b"))
             assert all(m.value.get("id") != "b" for m in district.messages if m.topic == foreign)
+
+
+async def test_a_journal_without_room_for_events_still_takes_commands(tmp_path: Path) -> None:
+    with Broker(tmp_path / "mq") as broker:
+        async with (
+            District(broker.port, SITE) as district,
+            school(tmp_path, broker.url, max_size_bytes=64 << 10, receipts=True) as here,
+        ):
+            await district.status("online")
+            await here.note(400, Lane.ALARM)
+            with pytest.raises(JournalFull):
+                await here.note()
+            assert (await district.command("output", {}))["ok"]
+            assert len(here.ran) == 1
 
 
 async def test_a_handler_that_refuses_fails_or_hangs_is_answered(tmp_path: Path) -> None:

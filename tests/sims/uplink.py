@@ -93,12 +93,14 @@ async def school(
     clock: Clock | None = None,
     states: Mapping[str, bytes] | None = None,
     close: bool = True,
+    max_size_bytes: int = 1 << 30,
     **members: Any,
 ) -> AsyncIterator[School]:
     """Run an uplink in this loop; leaving closes it in order (`close`) or drops it as a killed process would."""
     time = clock or SystemClock("Asia/Shanghai")
     uplink_settings = settings(*brokers, **members)
-    journal = await Journal.open(JournalSettings(path=directory / "journal.db"), SITE, time)
+    store = JournalSettings(path=directory / "journal.db", max_size_bytes=max_size_bytes)
+    journal = await Journal.open(store, SITE, time)
     ran: list[Command] = []
 
     async def output(command: Command) -> Mapping[str, JsonValue]:
