@@ -142,7 +142,11 @@ class DeviceLink:
         self.on_inventory()
 
     def _judge_outputs(self) -> None:
-        """An output that the device does not confirm makes its lamp a liar: that is a fault."""
+        """An output that the device does not confirm makes its lamp a liar: that is a fault. While the device is away
+        nothing can be confirmed, and its absence is told as such; the time counts anew when it is back."""
+        if not self.online:
+            self._pending_ns.clear()
+            return
         now_ns = self._clock.boottime_ns()
         for output, value in self._desired.items():
             if self._confirmed.get(output) is value:
@@ -150,8 +154,8 @@ class DeviceLink:
             else:
                 self._pending_ns.setdefault(output, now_ns)
         late = [n for n, since_ns in self._pending_ns.items() if now_ns - since_ns > CONFIRM_TIMEOUT_S * NS_PER_S]
-        fault = bool(late) and self.online
-        if fault != self._output_fault and self.online:
+        fault = bool(late)
+        if fault != self._output_fault:
             self._output_fault = fault
             text = say("runtime.output-unconfirmed", device=self.device.id, output=late[0]) if fault else None
             self._background(self._desk.fault("output", text, device=self.device.id))
