@@ -35,7 +35,8 @@ PUBLISH_DEADLINE_S: Final = 5.0
 REPLY_TIMEOUT_S: Final = 5.0
 """A command runs in milliseconds; without a connection no reply comes."""
 OPENING: Final = frozenset({"campus.alarm.raised"})
-CLOSING: Final = frozenset({"campus.alarm.acknowledged", "campus.alarm.reset"})
+RESET: Final = "campus.alarm.reset"
+CLOSING: Final = frozenset({"campus.alarm.acknowledged", RESET})
 
 
 @dataclass
@@ -64,6 +65,8 @@ class District:
     def __post_init__(self) -> None:
         self._connection: Connection | None = None
         self._open: dict[tuple[str, str], str] = {}
+        self.active: set[tuple[str, str]] = set()
+        """Device and point of every alarm that was raised and not reset."""
         self._ids = itertools.count(1)
         self._waiting: dict[str, asyncio.Future[dict[str, JsonValue]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,9 +172,12 @@ class District:
         place = (event["data"].get("device"), event["data"].get("point"))
         if event["type"] in OPENING:
             self._open[place] = event["id"]
+            self.active.add(place)
             self._spawn(self._acknowledge_later(event["id"]))
         elif event["type"] in CLOSING:
             self._open.pop(place, None)
+            if event["type"] == RESET:
+                self.active.discard(place)
         self.on_event(event, arrived_ns)
 
     def _send_receipt(self) -> None:

@@ -73,7 +73,8 @@ async def do(school: School, key: str) -> Text | None:
     elif key == "r":
         if not school.district.connected:
             return say("demo.no-broker")
-        replies = await school.reset_all()
-        refused = [reply["reason"] for reply in replies if not reply["ok"]]
-        return say("demo.reset-refused", reason=refused[0]) if len(refused) == len(replies) else say("demo.told-reset")
+        if not school.district.active:
+            return say("demo.nothing-to-reset")
+        refused = [reply["reason"] for reply in await school.reset_all() if not reply["ok"]]
+        return say("demo.reset-refused", reason=refused[0]) if refused else say("demo.told-reset")
     return None

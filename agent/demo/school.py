@@ -148,8 +148,8 @@ class School:
             place.module.unplug()
 
     async def reset_all(self) -> list[dict[str, Any]]:
-        """The district resets every button; return the replies. Raises TimeoutError when the broker is away."""
-        return [await self.district.reset(button.device, button.point) for button in BUTTONS]
+        """The district resets every alarm; return the replies. Raises TimeoutError when the broker is away."""
+        return [await self.district.reset(device, point) for device, point in sorted(self.district.active)]
 
     # what is seen
 
