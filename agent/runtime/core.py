@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -71,6 +71,7 @@ class Core:
         self._stop = asyncio.Event()
         self._started_ns = clock.boottime_ns()
         self._told_states: dict[str, bytes] = {}
+        self._told_config: Config | None = None
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises JournalLocked, JournalError, Restart."""
@@ -140,7 +141,7 @@ class Core:
             self._clock,
             journal,
             commands,
-            states=lambda: retained(self._parts),
+            states=self._birth_states,
             version=__version__,
             started=self._clock.wall(),
             language=self._config.site.language,
@@ -210,6 +211,24 @@ class Core:
         for view in self._parts.engine.views():
             self._publish(f"state/{view.device}/{view.point}", state_payload(view))
         self._publish_inventory()
+        if self._told_config is not self._parts.config:
+            self._told_config = self._parts.config
+            self._empty_removed()
+
+    def _birth_states(self) -> Iterable[tuple[str, bytes]]:
+        """What a new connection sends, remembered as told."""
+        self._told_config = self._told_config or self._parts.config
+        for topic, raw in retained(self._parts):
+            self._told_states[topic] = raw
+            yield topic, raw
+
+    def _empty_removed(self) -> None:
+        """Empty what the broker retains of points and devices that the configuration no longer has."""
+        topics = {f"state/{view.device}/{view.point}" for view in self._parts.engine.views()}
+        topics |= {f"inventory/{device.id}" for device in self._parts.config.devices}
+        for topic in [topic for topic in self._told_states if topic not in topics]:
+            del self._told_states[topic]
+            self._parts.uplink.publish_retained(topic, b"")
 
     def _publish_inventory(self) -> None:
         for device in self._parts.config.devices:

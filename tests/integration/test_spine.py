@@ -325,6 +325,21 @@ async def test_a_changed_configuration_applies_without_touching_what_stays(schoo
     await school.district.event(type="campus.alarm.raised", source="/370812/sy-primary/office/back")
 
 
+async def test_a_point_and_a_device_that_are_taken_out_leave_no_retained_message(school: School) -> None:
+    gone = ("state/office/duress", "state/office/cover", "inventory/office")
+
+    def payloads() -> list[bytes | None]:
+        return [message.payload if (message := school.district.last(topic)) else None for topic in gone]
+
+    await school.district.until(lambda: all(payloads()))
+    school.daemon.write(config(school.daemon.folder, school.broker.url, units=(1,)))
+    school.daemon.hang_up()
+    await school.district.until(lambda: payloads() == [b"", b"", b""])
+    state = school.district.last("state/guardroom/panic")
+    assert state
+    assert state.value["state"] == "idle"
+
+
 async def test_a_broken_configuration_leaves_the_old_one_running_and_raises_a_fault(school: School) -> None:
     good = school.daemon.config.read_text()
     school.daemon.config.write_text(good.replace('kind = "panic"', 'kind = "panik"'))

@@ -33,8 +33,8 @@ def validate_message(topic: str, payload: bytes) -> None:
     parts = split(topic)
     assert parts is not None, f"no topic of ours: {topic}"
     district, school, kind, rest = parts
-    if kind == "hazard" and not payload:
-        return
+    if kind in {"hazard", "state", "inventory"} and not payload:
+        return  # it is gone: its topic is emptied
     MESSAGES[kind].model_validate_json(payload)
     value = json.loads(payload)
     if kind == "event":
