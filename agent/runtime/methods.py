@@ -74,7 +74,8 @@ class ControlMethods:
         if params.get("state") == "refused":
             return await self._refused_rows(limit)
         lanes = [Lane(str(params["lane"]))] if params.get("lane") else list(Lane)
-        rows: list[JsonValue] = []
+        refused = await self._refused_rows(limit)  # first: these wait for a person
+        rows: list[JsonValue] = [one for one in refused if isinstance(one, dict) and one["lane"] in lanes]
         for lane in lanes:
             waiting = [*await journal.unreceipted(lane, limit), *await journal.due(lane, 0, limit)]
             rows += [{**row(stored), "state": journal.delivery(stored.seq)} for stored in waiting]

@@ -325,6 +325,18 @@ async def test_a_changed_configuration_applies_without_touching_what_stays(schoo
     await school.district.event(type="campus.alarm.raised", source="/370812/sy-primary/office/back")
 
 
+async def test_the_queue_lists_what_the_broker_refused_before_what_is_due(tmp_path: Path) -> None:
+    acl = f"topic read #\ntopic write {SITE.root}/status\ntopic write {SITE.root}/event/fault/#\n"
+    with Broker(tmp_path / "broker", acl=acl) as broker:
+        async with Daemon(tmp_path, config(tmp_path, broker.url, units=(1,))) as daemon:
+            async with asyncio.timeout(WAIT_S):
+                while not (await daemon.status())["refused"]:  # noqa: ASYNC110 - no message announces it
+                    await asyncio.sleep(0.05)
+            rows: Any = await daemon.call("queue-list", limit=50)
+            assert (rows[0]["type"], rows[0]["state"]) == ("campus.agent.started", "refused")
+            assert rows[0]["code"] == 0x87
+
+
 async def test_a_point_and_a_device_that_are_taken_out_leave_no_retained_message(school: School) -> None:
     gone = ("state/office/duress", "state/office/cover", "inventory/office")
 
