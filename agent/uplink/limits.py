@@ -48,7 +48,7 @@ class Limits:
     """Not every broker tells a takeover; a connection that it closes so soon after CONNACK may have met one."""
     early_losses: int = 3
     """So many in a row are taken for one."""
-    return_s: float = 300.0
+    return_s: float = 60.0
     """On another broker than the first, look at the first so often (with 20 % jitter)."""
     quiesce_s: float = 10.0
     """Returning waits for open acknowledgements, at most so long."""
@@ -63,11 +63,11 @@ class Limits:
     """Open acknowledgements: 20 to 100 is best for a local broker, and 1,000 would slow the client down."""
     alarm_reserve: int = 4
     """Of these only for alarms."""
-    drain_per_s: float = 10_000.0
+    drain_per_s: float = 15_000.0
     """Pace of a backlog. Unpaced, the p99 of a fresh alarm doubles."""
     page: int = 200
     """Rows that are read from the journal at a time, per lane."""
-    ack_batch_s: float = 0.05
+    ack_batch_s: float = 0.25
     """Acknowledgements of faults and events are marked together, so often; those of alarms at once."""
     repeated_s: float = 1.0
     """`campus.alarm.repeated` goes out once in so long per point."""

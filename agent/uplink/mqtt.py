@@ -185,6 +185,17 @@ class Connection:
             return
         self._open[info.mid] = _Open(done, now + deadline_s, now)
 
+    def flush(self) -> None:
+        """Write what was published, now and in one piece, rather than when the loop next asks the socket."""
+        if self.ended.done():
+            return
+        self._wire.cork()
+        self._guarded(self._client.loop_write)
+        if self._wire.uncork():
+            self._watch_writable(True)
+        elif self._wire.error and not self.ended.done():
+            self._loop.call_soon(self._readable)
+
     def _properties(self, content_type: str | None, correlation: bytes | None) -> Properties | None:
         """The properties of a PUBLISH; those that events have are made and packed once."""
         if content_type is None and correlation is None:
@@ -302,7 +313,9 @@ class Connection:
             again = self._wire.left and self._wire.fill()
 
     def _writable(self) -> None:
-        self._guarded(self._client.loop_write)
+        if not self._wire.uncork():
+            self._watch_writable(False)
+            self.flush()
 
     def _guarded(self, work: Callable[[], object]) -> None:
         """A broker's bad packet ends the connection and nothing else."""

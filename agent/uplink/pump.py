@@ -27,10 +27,15 @@ from agent.uplink.words import FAILURE, NOT_AUTHORISED, TOO_LARGE, Ended
 
 Delivery = Literal["due", "stuck", "delivered"]
 
+EVENTS: Final = "event"
+"""The kind of the topics that rows go to."""
 EVENT_TYPE: Final = "application/cloudevents+json"
 """CloudEvents 1.0.2 JSON format 3; MQTT 5 carries it as the content type (CloudEvents MQTT binding 3.2)."""
 HOUSEKEEPING_S: Final = 1.0
 """How often deadlines that nothing else wakes for are looked at."""
+TURN_ROWS: Final = 8
+"""Rows of a backlog that one turn of the loop publishes: half a millisecond. A fresh alarm passes through some six
+turns on its way from the line to the socket, and must not wait for a whole window in each."""
 PACE_S: Final = 0.001
 """The shortest nap of the loop: the pace is kept in steps of it."""
 
@@ -59,6 +64,12 @@ class Pump:
         self._cut: list[int] = []
         self._any_ack = self._refused_here = False
         self._denied: dict[str, int] = {}
+        self._proven: set[str] = set()
+        """Kinds of topics that this broker has let us publish to on this connection."""
+        self._probe: str | None = None
+        """The kind whose first message is on its way. Until its answer is here nothing of the backlog follows: a broker
+        that closes on a denied topic (mosquitto 2.0) would answer what it has not read with a reset, and the reset
+        takes the answer that names the culprit along."""
         self._acked: list[int] = []
         self._refused: list[tuple[int, int | None, str]] = []
         self._connection: Connection | None = None
@@ -140,6 +151,8 @@ class Pump:
         self._flight.clear()
         self._cut.clear()
         self._any_ack = self._refused_here = False
+        self._proven.clear()
+        self._probe = None
         self.replayer.rows.clear()
         self.quiet = False
         self._connection = connection
@@ -175,6 +188,7 @@ class Pump:
             return
         self._send_alarms(connection)
         self._send_rest(connection)
+        connection.flush()
         if any(lane.wants_page for lane in self._lanes.values()):
             self._read_wanted.set()
 
@@ -197,9 +211,11 @@ class Pump:
 
     def _send_rest(self, connection: Connection) -> None:
         reserve = self._limits.alarm_reserve
-        while connection.room(reserve) > 0 and (extra := self.extras.next_urgent()):
+        while self._probe is None and connection.room(reserve) > 0 and (extra := self.extras.next_urgent()):
             self._publish_extra(connection, extra)
-        while not self.quiet and connection.room(reserve) > 0:
+        for _ in range(TURN_ROWS):
+            if self.quiet or self._probe is not None or connection.room(reserve) <= 0:
+                return
             source = self._next_source(connection, reserve)
             if source is None:
                 return
@@ -207,6 +223,7 @@ class Pump:
                 self._wake_in(PACE_S)
                 return
             source()
+        self.wake()
 
     def _next_source(self, connection: Connection, reserve: int) -> Callable[[], None] | None:
         """What goes next of all that is paced: retained states, faults, events, repeats of both, replays."""
@@ -227,6 +244,17 @@ class Pump:
     def _send_from(self, connection: Connection, queue: deque[Stored]) -> None:
         self._publish(connection, queue.popleft())
 
+    def _ask(self, kind: str) -> None:
+        if kind not in self._proven:
+            self._probe = kind
+
+    def _told(self, kind: str, code: int) -> None:
+        """The broker has answered a message of this kind."""
+        if self._probe == kind:
+            self._probe = None
+        if code < FAILURE:
+            self._proven.add(kind)
+
     def _row_fits_in(self, connection: Connection, reserve: int = 0) -> bool:
         return connection.room(reserve) > 0 and not (self._suspects.careful and self._flight)
 
@@ -242,6 +270,8 @@ class Pump:
         self._flight[row.seq] = self._clock.boottime_ns()
         self._sent.add(row.seq)
         urgent = row.lane == Lane.ALARM
+        if not urgent:
+            self._ask(EVENTS)
         connection.publish(
             topic,
             payload,
@@ -261,6 +291,8 @@ class Pump:
 
         def done(code: int | None) -> None:
             self._any_ack = self._any_ack or code is not None
+            if code is not None:
+                self._told(kind, code)
             if code is not None and code >= FAILURE:  # asking again would end the connection again
                 self._refused_here = True
                 self._denied[kind] = self._clock.boottime_ns() + round(self._limits.denied_s * NS_PER_S)
@@ -270,6 +302,7 @@ class Pump:
                 extra.done(code)
             self.wake()
 
+        self._ask(kind)
         connection.publish(
             extra.topic,
             extra.payload,
@@ -288,6 +321,7 @@ class Pump:
             self._cut.append(row.seq)
             return
         self._any_ack = True
+        self._told(EVENTS, code)
         self._suspects.clear(row.seq)
         if code >= FAILURE:
             self._refused_here = True
