@@ -22,7 +22,7 @@ JOIN_TIMEOUT_S: Final = 5.0
 
 
 class Checkpointer:
-    """Owns a thread and a connection, from `start` to `stop`."""
+    """Owns a thread and a connection, from `start` to `stop`; after an error the connection is made anew."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,16 +56,27 @@ class Checkpointer:
             self._thread.join(JOIN_TIMEOUT_S)
 
     def _main(self) -> None:
-        with suppress(sqlite3.Error):  # whatever is wrong with the disk, the writer will find it and say it
-            connection = connect(self._path)
-            try:
-                connection.execute("PRAGMA synchronous = FULL")
-                while self._wake.wait() and not self._stopping:
-                    self._wake.clear()
-                    checkpoint(connection)
-                    self._finished = True
-            finally:
-                connection.close()
+        while self._woken():
+            with suppress(sqlite3.Error):  # a full disk, no descriptors: the writer meets it too, and says it
+                self._fold_until_stopped()
+            self._finished = True  # it is tried again when the log has grown once more
+
+    def _woken(self) -> bool:
+        self._wake.wait()
+        self._wake.clear()
+        return not self._stopping
+
+    def _fold_until_stopped(self) -> None:
+        connection = connect(self._path)
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            while True:
+                checkpoint(connection)
+                self._finished = True
+                if not self._woken():
+                    return
+        finally:
+            connection.close()
 
 
 def checkpoint(connection: sqlite3.Connection) -> None:

@@ -63,6 +63,7 @@ class JournalCore:
         self._untold: list[Trouble] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._dead = False
+        self._failure: JournalError | None = None
         self._reader_pool = ThreadPoolExecutor(1, thread_name_prefix="journal-reader")
         self._reader = None if opened.kind == "memory" else connect(settings.path, read_only=True)
         self._writer = Writer(opened, settings, site, clock, self._from_writer, self._writer_is_dead)
@@ -122,6 +123,11 @@ class JournalCore:
         alive = self._writer.alive() and not self._dead
         return Progress(alive, len(self._gate), waited_ns, self._writer.last_commit_ns)
 
+    def check(self) -> None:
+        """Raise the JournalError that whoever met it may have kept to himself; nothing while the journal goes on."""
+        if self._failure is not None:
+            raise self._failure
+
     def on_stored(self, callback: Callable[[Sequence[Stored]], None]) -> None:
         """Call back on the loop with every batch that was committed, before its appends return."""
         self._on_stored.append(callback)
@@ -146,10 +152,12 @@ class JournalCore:
         """
         blanks = [blank(event, self._site) for event in events]
         urgent = any(event.lane is not Lane.EVENT for event in events)
-        if self._gate.full(urgent):
-            await self._gate.enter(urgent)
         future: asyncio.Future[tuple[Stored, ...]] = self._loop.create_future()
-        self._put(Append(future, blanks, save or {}, urgent, self._clock.boottime_ns()))
+        job = Append(future, blanks, save or {}, urgent, self._clock.boottime_ns())
+        if self._gate.full(job.goes_first()):
+            await self._gate.enter(job.goes_first())
+            job.born_ns = self._clock.boottime_ns()
+        self._put(job)
         return await future
 
     def _put(self, job: Job) -> "asyncio.Future[Any]":
@@ -183,6 +191,8 @@ class JournalCore:
 
     def _die(self) -> None:
         self._dead = True
+        if not self._closed:
+            self._failure = JournalError(say("journal.writer-died"))
         for job in self._gate.empty():
             if not job.future.done():
                 job.future.set_exception(JournalError(say("journal.writer-died")))
@@ -253,7 +263,8 @@ class JournalCore:
         except sqlite3.Error as error:
             if self._reader is not reader:  # the store went to memory meanwhile
                 return await self._read(read)
-            raise JournalError(say("journal.cant-read", path=self._settings.path, error=error)) from error
+            self._failure = JournalError(say("journal.cant-read", path=self._settings.path, error=error))
+            raise self._failure from error
 
     def _sound(self, rows: Iterable[Stored | Sick]) -> list[Stored]:
         sound: list[Stored] = []

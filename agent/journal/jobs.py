@@ -22,6 +22,11 @@ class Append:
     born_ns: int
     also: Callable[[Store], object] | None = None
 
+    def goes_first(self) -> bool:
+        """Alarms and faults; and values, whose order must be that of the calls: one that waited with the event lane
+        would overwrite what a later alarm saved."""
+        return self.urgent or bool(self.save)
+
     def may_be_refused(self) -> bool:
         return not self.urgent and not self.save and self.also is None
 

@@ -57,7 +57,10 @@ class Journal(JournalCore):
         seqs = self._board.list(lane, state, after_seq, min(limit, READ_LIMIT))
         if not seqs:
             return []
+        journal = self._id
         rows = await self._read(lambda connection: reading.read_seqs(connection, seqs))
+        if journal != self._id:  # another chain began meanwhile, in which these numbers mean other events, or none
+            return []
         return [row for row in self._sound(rows) if self._board.state(row.seq) == state]
 
     async def mark_acked(self, seqs: Iterable[int], journal: str | None = None) -> None:
@@ -140,7 +143,10 @@ class Journal(JournalCore):
         return self._times.time(seq)
 
     async def _find_time(self, seq: int) -> None:
+        journal = self._id
         rows = await self._read(lambda connection: reading.read_seqs(connection, [seq]))
+        if journal != self._id:
+            return
         self._times.found(seq, next((times.time_text(row) for row in self._sound(rows)), None))
 
     def _due_states(self) -> tuple[Any, ...]:
@@ -199,6 +205,9 @@ class Journal(JournalCore):
     async def rows(self, first: int, last: int, limit: int = READ_LIMIT) -> list[Stored]:
         """Up to `limit` (at most 1,000) sound events of the closed range, in order."""
         count = min(limit, READ_LIMIT)
+        first, last = max(first, 1), min(last, self._head.seq)
+        if first > last:
+            return []
         return self._sound(await self._read(lambda connection: reading.read_span(connection, first, last, count)))
 
     async def tail(self, count: int) -> list[Stored]:

@@ -127,7 +127,7 @@ class Writer:
                 if job is None:
                     self._closing = True
                 elif isinstance(job, Append):
-                    (self._urgent if job.urgent else self._waiting).append(job)
+                    (self._urgent if job.goes_first() else self._waiting).append(job)
                 elif isinstance(job, Call):
                     self._waiting.append(job)
                 else:

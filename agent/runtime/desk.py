@@ -102,6 +102,7 @@ class AlarmDesk:
         """Turn timers and lamps until cancelled. Raises JournalError."""
         while True:
             self._poke.clear()
+            self._journal.check()
             self.last_turn_ns = self._clock.boottime_ns()
             due_ns = self.engine.next_due_ns()
             if due_ns is not None and due_ns <= self.last_turn_ns:

@@ -7,6 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +17,8 @@ import pytest
 
 from agent.clock import SimClock
 from agent.journal import Journal, JournalFull, verify, verify_database
+from agent.journal.checkpoint import LOG_BYTES, Checkpointer, checkpoint
+from agent.journal.store import Store, connect
 from agent.model import Command, Lane
 from tests.unit.journal.kit import SITE, Settings, event, journal_at, sim_clock, troubles_of
 
@@ -167,6 +171,35 @@ async def test_disk_full_of_undelivered_alarms_goes_on_in_memory_with_the_alarm_
     assert verify_database(path).ok
 
 
+def test_the_log_is_folded_in_again_after_a_disk_had_no_room_for_it(small_disk: Path) -> None:
+    path = small_disk / "journal.db"
+    store = Store(connect(path))
+    store.prepare()
+    store.create("01JD0000000000000000000000", "2026-11-23T08:00:00+08:00")
+    checkpointer = Checkpointer(path)
+    checkpointer.start()
+    try:
+        body = b'{"lane":"event","pad":"%b"}' % (b"x" * 4_000)
+        for seq in range(1, 400, 50):
+            store.insert([(one, body, "0" * 64) for one in range(seq, seq + 50)])
+        filler = fill_up(small_disk)
+        for _ in range(3):
+            checkpointer.wrote(LOG_BYTES)
+            time.sleep(0.1)
+        assert path.stat().st_size < 400 * 4_000, "there was room after all"
+        filler.unlink()
+        for _ in range(50):
+            if checkpointer.wrote(LOG_BYTES):
+                checkpoint(store.connection)
+            if path.stat().st_size > 400 * 4_000:
+                break
+            time.sleep(0.05)
+        assert path.stat().st_size > 400 * 4_000
+    finally:
+        checkpointer.stop(wait=True)
+        store.close()
+
+
 async def test_events_may_be_refused_on_a_full_disk_and_are_counted(small_disk: Path) -> None:
     clock, path = sim_clock(), small_disk / "journal.db"
     async with journal_at(path, clock) as journal:
@@ -281,6 +314,24 @@ async def test_another_program_that_never_lets_go_sends_the_journal_to_memory(tm
         assert journal.disk_is_back()
     async with journal_at(path, clock) as journal:
         assert (journal.store, journal.head.seq, dict(journal.saved)) == ("file", 0, {"a": "1"})
+
+
+async def test_a_page_that_was_being_read_when_another_chain_began_is_not_taken_for_its_rows(tmp_path: Path) -> None:
+    clock, path = sim_clock(), tmp_path / "journal.db"
+    async with journal_at(path, clock) as journal:
+        await journal.append(*[event(clock) for _ in range(3)])
+        slow = threading.Event()
+        journal._reader_pool.submit(slow.wait, 10)  # a disk that answers late
+        page = asyncio.ensure_future(journal.due(Lane.ALARM))
+        await asyncio.sleep(0)
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        (first,) = await journal.append(event(clock))
+        assert (journal.store, first.seq) == ("memory", 1)
+        slow.set()
+        assert [row for row in await page if row.id != first.id] == []
+        assert [row.id for row in await journal.due(Lane.ALARM)] == [first.id]
+        other.close()
 
 
 async def test_a_backlog_of_many_rows_opens_and_answers(tmp_path: Path) -> None:

@@ -357,3 +357,37 @@ async def test_progress_tells_of_a_writer_that_gets_on(path: Path) -> None:
         assert progress.last_commit_ns == clock.boottime_ns()
         assert not progress.stuck(1)
     assert journal.progress().stuck(1)
+
+
+async def test_values_are_kept_in_the_order_of_the_calls_whatever_the_lane(path: Path) -> None:
+    clock = sim_clock()
+    async with journal_at(path, clock) as journal:
+        await asyncio.gather(
+            journal.append(event(clock, Lane.EVENT), save={"a": "restored", "b": "restored"}),
+            journal.append(save={"b": "idle"}),
+            journal.append(event(clock), save={"a": "alarm", "b": "alarm"}),
+        )
+        assert dict(journal.saved) == {"a": "alarm", "b": "alarm"}
+    async with journal_at(path, clock) as journal:
+        assert dict(journal.saved) == {"a": "alarm", "b": "alarm"}
+
+
+async def test_numbers_beyond_the_chain_are_no_rows(path: Path) -> None:
+    clock = sim_clock()
+    async with journal_at(path, clock) as journal:
+        rows = await journal.append(event(clock))
+        assert await journal.rows(-(10**30), 10**30) == list(rows)
+        assert await journal.rows(10**30, 10**31) == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+async def test_a_dead_writer_is_told_to_whoever_checks_even_if_nobody_appends(path: Path) -> None:
+    def die(_store: object) -> None:
+        raise RuntimeError("a mistake in our own code")
+
+    async with journal_at(path, sim_clock()) as journal:
+        journal.check()
+        with pytest.raises(JournalError):
+            await journal._call(die)
+        with pytest.raises(JournalError):
+            journal.check()
