@@ -19,6 +19,10 @@ class Notifier:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         self._address = environ.get("NOTIFY_SOCKET")
         self._watchdog_us = int(environ.get("WATCHDOG_USEC", "0"))
+        self._socket: socket.socket | None = None
+        if self._address:  # kept: without file descriptors a healthy process must still feed its watchdog
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            self._socket.settimeout(NOTIFY_TIMEOUT_S)
         if environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             self._watchdog_us = 0
 
@@ -29,12 +33,10 @@ class Notifier:
 
     def send(self, **fields: str) -> None:
         """Send `READY="1"`, `STATUS="..."` and the like."""
-        if not self._address:
+        if self._socket is None or not self._address:
             return
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(NOTIFY_TIMEOUT_S)
-            try:
-                sock.sendto("\n".join(f"{k}={v}" for k, v in fields.items()).encode(), address)
-            except OSError as error:
-                log.debug("sd_notify: %s", error)
+        try:
+            self._socket.sendto("\n".join(f"{k}={v}" for k, v in fields.items()).encode(), address)
+        except OSError as error:
+            log.debug("sd_notify: %s", error)

@@ -3,6 +3,7 @@
 import json
 import logging
 import random
+import resource
 import socket
 from pathlib import Path
 
@@ -73,6 +74,20 @@ def test_systemd_hears_ready(tmp_path: Path) -> None:
         assert notifier.watchdog_interval_s == 10.0
         notifier.send(READY="1", STATUS="好")
         assert manager.recv(1000).decode() == "READY=1\nSTATUS=好"
+
+
+def test_the_watchdog_is_fed_also_without_a_free_file_descriptor(tmp_path: Path) -> None:
+    path = tmp_path / "notify.sock"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(path))
+        notifier = Notifier({"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "30000000"})
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            notifier.send(WATCHDOG="1")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert manager.recv(1000).decode() == "WATCHDOG=1"
 
 
 def test_without_systemd_nothing_is_sent_and_another_processes_watchdog_is_not_ours(tmp_path: Path) -> None:
