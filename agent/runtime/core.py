@@ -315,6 +315,10 @@ class Core:
         """Devices first, then the alarm lane, then the word that we are offline; the journal is closed last."""
         self._notifier.send(STOPPING="1")
         await server.close()
+        reload = [task for task in tasks if task.get_name() == "reload"]
+        for task in reload:  # one under way would start devices that nobody stops again
+            task.cancel()
+        await asyncio.wait(reload)
         await self._field.stop()
         event = new_event("campus.agent.stopped", Lane.EVENT, self._clock.moment(), version=__version__)
         await self._desk.tell(event, save={STOPPED_KEY: event.id})
