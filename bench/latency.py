@@ -115,9 +115,10 @@ async def drain(backlog: int) -> Drain:
         await fill_journal(place / "journal.db", backlog)
         minimal.fill(place / "minimal.db", backlog)
         async with mosquitto(place) as port, helper("bench.modules", place, "agent=1") as modules:
-            async with helper("bench.minimal", "drain", place / "minimal.db", port, MINIMAL_TOPIC, ready=False) as peer:
-                minimal_s = float(await peer.line())
-            with Receiver(port, (EVENTS,)) as receiver:
+            with Receiver(port, (EVENTS, MINIMAL_TOPIC)) as receiver:  # both have the same subscriber to share with
+                command = ("drain", place / "minimal.db", port, MINIMAL_TOPIC)
+                async with helper("bench.minimal", *command, ready=False) as peer:
+                    minimal_s = float(await peer.line())
                 async with daemon(place, port, place / "agent", 1):
                     began_ns = boottime_ns()
                     pressing = asyncio.ensure_future(press_on(modules, receiver, samples))

@@ -179,7 +179,10 @@ class Pump:
         for row in rows:
             if not self._lanes[row.lane].offer(row):
                 self._read_wanted.set()
-        self.wake()
+        if any(row.lane == Lane.ALARM for row in rows):
+            self._turn()  # at once: the loop may have other things to do first
+        else:
+            self.wake()
 
     def _turn(self) -> None:
         self._turn_planned = False
@@ -213,8 +216,10 @@ class Pump:
         reserve = self._limits.alarm_reserve
         while self._probe is None and connection.room(reserve) > 0 and (extra := self.extras.next_urgent()):
             self._publish_extra(connection, extra)
+        if self.quiet:
+            return
         for _ in range(TURN_ROWS):
-            if self.quiet or self._probe is not None or connection.room(reserve) <= 0:
+            if self._probe is not None or connection.room(reserve) <= 0:
                 return
             source = self._next_source(connection, reserve)
             if source is None:
