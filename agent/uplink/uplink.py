@@ -181,6 +181,7 @@ class Uplink:
         """Take new settings: the present connection is left in order, and another is made with them."""
         self._adopt(settings)
         self._ask_to_leave("settings")
+        self._hurry.set()
 
     async def run(self) -> None:
         """Serve until `close`. Raises JournalError."""
@@ -234,11 +235,14 @@ class Uplink:
             except ConnectFailed as error:
                 choice.failed(index, self._clock.boottime_ns(), refused=error.refused)
                 self._tell_failure(error)
-            else:
+                continue
+            if choice is self._choice and not self._closing.is_set():
                 await self._session(connection, index, choice)
+            else:  # new settings, or the end, came while it was being made
+                await connection.close()
 
     async def _wait(self, seconds: float) -> None:
-        """Wait for a broker's time, for an alarm, or for the end."""
+        """Wait for a broker's time, for an alarm, for new settings, or for the end."""
         self._hurry.clear()
         waits = [
             asyncio.ensure_future(work)
