@@ -28,6 +28,8 @@ SOCKET_MODE: Final = 0o660
 """The service's user and group; a technician is in the group or uses sudo."""
 SEND_TIMEOUT_S: Final = 10.0
 """A reader that takes nothing for so long is hung (stopped with Ctrl-Z), and is cut off."""
+GONE_LOOK_S: Final = 0.5
+"""How often a quiet stream looks whether anybody is still there."""
 BACKLOG: Final = 16
 
 
@@ -83,7 +85,7 @@ class ControlServer:
                 return
             peer = peer_of(writer)
             while line := await reader.readline():
-                await self._answer(line, peer, writer)
+                await self._answer(line, peer, reader, writer)
         except (OSError, ValueError, TimeoutError) as error:  # ValueError: a line over the limit
             log.debug("control connection ended: %s", error)
         except asyncio.CancelledError:
@@ -92,12 +94,14 @@ class ControlServer:
             self._clients.discard(task)
             writer.close()
 
-    async def _answer(self, line: bytes, peer: Peer, writer: asyncio.StreamWriter) -> None:
+    async def _answer(
+        self, line: bytes, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         method = "?"
         try:
             request = parse_request(line)
             method = request.method
-            result = await self._perform(request, peer, writer)
+            result = await self._perform(request, peer, reader, writer)
         except BadRequest as error:
             await send(writer, {"ok": False, "error": text_json(error.text)})
         except Spoken as error:
@@ -109,14 +113,39 @@ class ControlServer:
         else:
             await send(writer, {"ok": True, "result": result})
 
-    async def _perform(self, request: Request, peer: Peer, writer: asyncio.StreamWriter) -> JsonValue:
+    async def _perform(
+        self, request: Request, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> JsonValue:
         if call := self._methods.calls.get(request.method):
             return await call(request.params, peer)
         if stream := self._methods.streams.get(request.method):
-            async for item in stream(request.params, peer):
+            async for item in while_read(stream(request.params, peer), reader):
                 await send(writer, {"item": item})
             return None
         raise BadRequest(say("control.unknown-method", method=request.method))
+
+
+async def while_read(items: AsyncIterator[JsonValue], reader: asyncio.StreamReader) -> AsyncIterator[JsonValue]:
+    """Pass items on; raise ConnectionResetError when the other side has closed. A stream that has nothing to send
+    would not notice that, and hold its place for ever."""
+    while True:
+        step = asyncio.ensure_future(anext_or_end(items))
+        try:
+            while not (await asyncio.wait({step}, timeout=GONE_LOOK_S))[0]:
+                if reader.at_eof():
+                    raise ConnectionResetError("closed by the other side")
+        finally:
+            step.cancel()
+        if (found := step.result()) is None:
+            return
+        yield found[0]
+
+
+async def anext_or_end(items: AsyncIterator[JsonValue]) -> tuple[JsonValue] | None:
+    """The next item, None at the end."""
+    async for item in items:
+        return (item,)
+    return None
 
 
 async def send(writer: asyncio.StreamWriter, value: Mapping[str, JsonValue]) -> None:

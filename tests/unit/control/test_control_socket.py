@@ -34,9 +34,16 @@ async def count(params: Params, _peer: Peer) -> AsyncIterator[JsonValue]:
         yield number
 
 
+async def silence(_params: Params, _peer: Peer) -> AsyncIterator[JsonValue]:
+    await asyncio.Event().wait()
+    yield None
+
+
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[ControlServer]:
-    methods = Methods({"echo": echo, "refuse": refuse, "needs-number": needs_number}, {"count": count})
+    methods = Methods(
+        {"echo": echo, "refuse": refuse, "needs-number": needs_number}, {"count": count, "silence": silence}
+    )
     server = ControlServer([tmp_path / "c.sock"], methods)
     await server.start()
     yield server
@@ -101,6 +108,21 @@ async def test_connections_are_bounded(server: ControlServer) -> None:
             await c.call("echo")
     for open_client in clients:
         await open_client.__aexit__()
+
+
+async def test_quiet_streams_that_nobody_reads_any_more_give_their_place_back(server: ControlServer) -> None:
+    for _ in range(CLIENT_LIMIT):
+        async with client(server) as c:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    await anext(aiter(c.stream("silence")))
+    async with asyncio.timeout(10):
+        while True:
+            async with client(server) as c:
+                with contextlib.suppress(ControlError, DaemonDown):
+                    assert await c.call("needs-number", n=7) == 7
+                    break
+            await asyncio.sleep(0.1)
 
 
 async def test_no_daemon_is_told_with_the_sockets_that_were_tried(tmp_path: Path) -> None:
