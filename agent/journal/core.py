@@ -22,7 +22,7 @@ from agent.journal.gate import Gate
 from agent.journal.jobs import Append, Call, Done, Job
 from agent.journal.opening import Opened
 from agent.journal.reading import Sick
-from agent.journal.room import lost_event
+from agent.journal.room import lost_events
 from agent.journal.store import Store, connect
 from agent.journal.types import JournalError, JournalSettings, Progress, Saves, StoreKind, Trouble
 from agent.journal.upkeep import OldestTime
@@ -293,7 +293,7 @@ class JournalCore:
         found = moment.wall.isoformat(timespec="seconds")
         lost = []
         if self._board.state(sick.seq) is not None:
-            lost.append(lost_event(self._clock, ((sick.seq, sick.expected),), "altered"))
+            lost += lost_events(self._clock, ((sick.seq, sick.expected),), "altered")
         self._tell(
             Trouble("altered", say("journal.altered", seq=sick.seq, expected=sick.expected, computed=sick.computed))
         )

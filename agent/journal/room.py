@@ -2,12 +2,14 @@
 
 `max_size` is divided: the event lane stops at `EVENT_SHARE` of it, the rest is reserved for alarms and faults,
 which are never evicted and go on beyond it. Delivered events go first, oldest first; then undelivered ones of the
-event lane, oldest first, each time with one `campus.lost` that names the range. `keep` removes delivered events by
-age, by a synced clock only.
+event lane, oldest first, with one `campus.lost` for each run of them. `keep` removes delivered events by age, by a
+synced clock only.
 
-Constraint. A chunk is some 5 ms, because an alarm may be waiting behind it.
+Constraints. A chunk is some 5 ms, because an alarm may be waiting behind it. A range that a `campus.lost` names holds
+evicted events and nothing else: a district counts it as held, so an alarm in it would be cleared without having come.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -20,6 +22,13 @@ CHUNK_ROWS: Final = 500
 FEW_ROWS: Final = 20
 TYPICAL_ROW_BYTES: Final = 1_024
 """A chunk is no more than a sixteenth of a small quota, or an eviction would empty it."""
+ROWS_PER_RECORD: Final = 5
+"""A run between alarms and faults that is shorter than this stays: its record, which is never evicted, would take much
+of the room that it gives."""
+RECORDS_AT_ONCE: Final = 100
+"""Of these, some 3 ms more in front of one append."""
+WINDOW_CHUNKS: Final = 2
+"""How far eviction looks for runs that are long enough."""
 EVENT_SHARE: Final = 0.9
 LOW_WATER: Final = 0.98
 """Freeing goes a little below the limit, so that not every append has to."""
@@ -54,6 +63,8 @@ class Room:
         self._written = 0
         self._nothing_delivered = False
         self._cursor = 0
+        self._passed = 0
+        """Up to here the event lane has only runs too short to evict; a run never grows but at the end."""
 
     def wrote(self, rows: int, body_bytes: int) -> None:
         """Count what was appended."""
@@ -84,14 +95,16 @@ class Room:
             part = self.free_chunk(acked_is_delivered=acked_is_delivered, evict=True)
             freed.rows += part.rows
             freed.evicted += part.evicted
-            if not part.rows or self.look() < self.event_limit * LOW_WATER:
+            if not part.rows or len(Removed(freed.evicted).runs()) >= RECORDS_AT_ONCE:
+                break
+            if self.look() < self.event_limit * LOW_WATER:
                 break
         return freed
 
     def free_chunk(self, *, acked_is_delivered: bool, evict: bool) -> Freed:
         """Take out one chunk: delivered rows, or, if there are none, undelivered ones of the event lane.
 
-        Of these a whole chunk or nothing: its loss record is of the fault lane and stays, so giving up events one by
+        Of these a whole chunk or nothing: its loss records are of the fault lane and stay, so giving up events one by
         one would fill the journal with records of them."""
         rows = self._delivered(acked_is_delivered)
         if rows:
@@ -99,11 +112,26 @@ class Room:
             return Freed(len(rows))
         if not evict:
             return Freed(0)
-        evicted = tuple(self.store.oldest_events(self._chunk))
-        if len(evicted) < self._chunk:
-            return Freed(0)
-        self.store.remove(Removed(evicted))
+        evicted = self._evictable()
+        if evicted:
+            self.store.remove(Removed(evicted))
         return Freed(len(evicted), evicted)
+
+    def _evictable(self) -> tuple[tuple[int, str], ...]:
+        """The oldest chunk of the event lane that lies in runs worth a record; less only where none is in sight."""
+        limit = WINDOW_CHUNKS * self._chunk
+        rows = self.store.oldest_events(self._passed, limit)
+        runs = _runs(rows)
+        chosen: list[tuple[int, str]] = []
+        for run in runs:
+            wanted = max(self._chunk - len(chosen), ROWS_PER_RECORD)
+            if len(run) >= ROWS_PER_RECORD:
+                chosen += run if len(run) - wanted < ROWS_PER_RECORD else run[:wanted]
+            elif not chosen and run is not runs[-1]:
+                self._passed = run[-1][0]
+            if len(chosen) >= self._chunk:
+                break
+        return tuple(chosen) if len(chosen) >= self._chunk or len(rows) == limit else ()
 
     def _delivered(self, acked_is_delivered: bool) -> tuple[tuple[int, str], ...]:
         if self._nothing_delivered:
@@ -130,16 +158,26 @@ class Room:
         return len(old) == CHUNK_ROWS
 
 
-def lost_event(clock: Clock, evicted: tuple[tuple[int, str], ...], reason: str) -> Event:
-    """The record of events that the journal gave up: their range, number, reason, and the hash of the last."""
-    data: dict[str, JsonValue] = {
-        "from": evicted[0][0],
-        "to": evicted[-1][0],
-        "count": len(evicted),
-        "reason": reason,
-        "hash": evicted[-1][1],
-    }
-    return replace(new_event("campus.lost", Lane.FAULT, clock.moment()), data=data)
+def _runs(rows: Iterable[tuple[int, str]]) -> list[list[tuple[int, str]]]:
+    """Divide rows where a `seq` is missing between them."""
+    runs: list[list[tuple[int, str]]] = []
+    for row in rows:
+        if runs and runs[-1][-1][0] == row[0] - 1:
+            runs[-1].append(row)
+        else:
+            runs.append([row])
+    return runs
+
+
+def lost_events(clock: Clock, evicted: tuple[tuple[int, str], ...], reason: str) -> list[Event]:
+    """The records of events that the journal gave up, one for each run: its range, number, reason, and the hash of its
+    last."""
+    records = []
+    for first, last, hash_ in Removed(evicted).runs():
+        count = last - first + 1
+        data: dict[str, JsonValue] = {"from": first, "to": last, "count": count, "reason": reason, "hash": hash_}
+        records.append(replace(new_event("campus.lost", Lane.FAULT, clock.moment()), data=data))
+    return records
 
 
 def never_taken_event(clock: Clock, count: int) -> Event:

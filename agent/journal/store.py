@@ -245,11 +245,12 @@ class Store:
             (after, limit),
         ).fetchall()
 
-    def oldest_events(self, limit: int) -> list[tuple[int, str]]:
-        """The oldest undelivered rows of the event lane: what may be evicted."""
+    def oldest_events(self, after: int, limit: int) -> list[tuple[int, str]]:
+        """The oldest undelivered rows of the event lane above `after`: what may be evicted."""
         return self._execute(
-            "SELECT seq, hash FROM outbox JOIN event USING (seq) WHERE outbox.lane = 'event' ORDER BY seq LIMIT ?",
-            (limit,),
+            "SELECT seq, hash FROM outbox JOIN event USING (seq)"
+            " WHERE outbox.lane = 'event' AND seq > ? ORDER BY seq LIMIT ?",
+            (after, limit),
         ).fetchall()
 
     def remove(self, removed: Removed) -> None:

@@ -21,7 +21,7 @@ from agent.journal.chain import Blank, blank, hash_of
 from agent.journal.checkpoint import Checkpointer, checkpoint
 from agent.journal.jobs import Append, Call, Chore, Done, Job
 from agent.journal.opening import Opened, code, memory_store
-from agent.journal.room import FREE_PAGES_BYTES, Freed, Room, lost_event, never_taken_event
+from agent.journal.room import FREE_PAGES_BYTES, Freed, Room, lost_events, never_taken_event
 from agent.journal.store import ROWS_PER_STATEMENT, NewRow, Store
 from agent.journal.types import JournalFull, JournalSettings, Trouble
 from agent.model import Head, Site, Stored
@@ -278,7 +278,7 @@ class Writer:
         if not freed.evicted:
             return []
         done.evicted += [seq for seq, _ in freed.evicted]
-        return [blank(lost_event(self._clock, freed.evicted, reason), self._site)]
+        return [blank(event, self._site) for event in lost_events(self._clock, freed.evicted, reason)]
 
     def _relieve(self, done: Done) -> None:
         """The disk is full: give up the ballast, use the log again from its start, and prune."""

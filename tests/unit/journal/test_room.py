@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from agent.journal import Journal, JournalFull, verify, verify_database
-from agent.model import Lane
+from agent.model import ZERO_HASH, Lane, Receipt, Stored
 from tests.unit.journal.kit import body, event, journal_at, sim_clock, troubles_of
 
 QUOTA = 512 << 10
@@ -175,3 +175,58 @@ async def test_records_of_losses_do_not_take_the_place_of_what_was_lost(path: Pa
         assert len(lost) <= 2
         assert sum(one["count"] for one in lost) + refused + journal.due_counts()[Lane.EVENT] == 250
     assert verify_database(path).ok
+
+
+def ranges(rows: list[Stored]) -> list[tuple[int, int]]:
+    lost = [body(row)["data"] for row in rows if row.type == "campus.lost"]
+    found = [(one["from"], one["to"]) for one in lost if "from" in one]
+    assert [one["count"] for one in lost if "from" in one] == [last - first + 1 for first, last in found]
+    return found
+
+
+async def every_row(journal: Journal) -> list[Stored]:
+    rows: list[Stored] = []
+    for first in range(1, journal.head.seq + 1, 1_000):
+        rows += await journal.rows(first, first + 999)
+    return rows
+
+
+@pytest.mark.parametrize("events_between", [1, 6, 40])
+async def test_a_loss_record_never_names_an_event_that_was_not_lost(path: Path, events_between: int) -> None:
+    clock = sim_clock()
+    refused = 0
+    async with journal_at(path, clock, max_size_bytes=QUOTA // 4) as journal:
+        total = 0
+        while total < 400:
+            await journal.append(event(clock, Lane.ALARM if total % 2 else Lane.FAULT))
+            for _ in range(events_between):
+                try:
+                    await journal.append(event(clock, Lane.EVENT, pad=PADDING))
+                except JournalFull:
+                    refused += 1
+            total += 1 + events_between
+        rows = await every_row(journal)
+        lost = [seq for first, last in ranges(rows) for seq in range(first, last + 1)]
+        assert len(set(lost)) == len(lost)
+        assert not set(lost) & {row.seq for row in rows}
+        assert sorted([*lost, *(row.seq for row in rows)]) == list(range(1, journal.head.seq + 1))
+        assert len(ranges(rows)) * 5 <= len(lost)
+        assert bool(lost) == (events_between >= 5)
+        assert refused or events_between > 5
+    assert verify_database(path).ok
+
+
+async def test_a_receipt_for_what_was_lost_clears_no_alarm(path: Path) -> None:
+    clock = sim_clock()
+    async with journal_at(path, clock, max_size_bytes=QUOTA) as journal:
+        for _ in range(60):
+            await journal.append(event(clock, Lane.ALARM))
+            await fill(journal, Lane.EVENT, 1)
+        records = await journal.due(Lane.FAULT, 0, 1_000)
+        held = [*ranges(records), *((row.seq, row.seq) for row in records)]
+        assert len(held) > 10
+        assert journal.due_counts()[Lane.ALARM] == 60
+        outcome = await journal.take_receipt(Receipt(0, ZERO_HASH, tuple(held)))
+        assert outcome.covered == len(records)
+        assert journal.due_counts()[Lane.ALARM] == 60
+        assert [row.seq for row in await journal.due(Lane.ALARM, 0, 1_000)][:2] == [1, 52]
