@@ -54,7 +54,11 @@ class DeviceError(Spoken):
 
 
 class NoReply(DeviceError):
-    """The device did not answer in time."""
+    """The device did not answer in time; `got` is what came instead of a whole reply."""
+
+    def __init__(self, text: Text, got: bytes = b"") -> None:
+        super().__init__(text)
+        self.got = got
 
 
 class BadFrame(Spoken):
@@ -158,7 +162,8 @@ class Driver(BaseModel):
     name: ClassVar[str]
     """As configuration writes it: `driver = "modbus-io"` is class `ModbusIo` in `drivers/modbus_io.py`."""
     retry_cap_s: ClassVar[float] = 60.0
-    """The longest wait between two starts of a device that fails."""
+    """The longest wait between two starts of a device that fails. On a bus it grows with the number of units that are
+    away, so that those that are there keep the line."""
 
     def inputs_available(self) -> Container[Input]:
         """The inputs that a point may name."""

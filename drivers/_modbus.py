@@ -123,6 +123,12 @@ def without_glitches(rest: bytes, unit: int, data: bytes) -> bytes:
     return found
 
 
+def is_begun(data: bytes, unit: int) -> bool:
+    """Tell whether what came in time is the beginning of a reply of `unit`, rather than a glitch or another's."""
+    rest = data.lstrip(GLITCHES)
+    return len(rest) > 1 and rest[0] == unit
+
+
 def frame_bytes(head: bytes) -> int | None:
     """Return the size of the reply that begins with `head` (at least 3 bytes); None if it is no reply we know."""
     function = head[1]

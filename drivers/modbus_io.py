@@ -41,6 +41,7 @@ from drivers._modbus import (
     Refused,
     decode_bits,
     decode_write,
+    is_begun,
     read_request,
     reply_bytes,
     write_reply,
@@ -48,7 +49,7 @@ from drivers._modbus import (
 )
 
 MISSES_ALLOWED: Final = 3
-"""Replies missed in a row before the module counts as failed: a spark costs one, a module that restarts some more."""
+"""Silences in a row before the module counts as failed: a spark costs one, a module that restarts some more."""
 REFRESH_S: Final = 5.0
 """How often the coils are read back: a module that lost its power for an instant, unseen, shows it within this time.
 Reading is as short as a poll (a write is not), so even then a press of 50 ms meets a look on a line of its own."""
@@ -58,6 +59,15 @@ HAND_OVER_S: Final = 1.0
 """A driver that is stopped lets a commit under way finish: it may be an alarm, and takes milliseconds."""
 WAITING_SAMPLES: Final = 4096
 """Changes that wait for the journal; at 8 inputs that all change in every round, 20 s of a stuck disk."""
+
+
+class Garbled(BadFrame):
+    """A reply that came and cannot be read: the module is there."""
+
+    def __init__(self, unit: int, count: int, error: BadFrame) -> None:
+        super().__init__(error.expected, error.got)
+        self.text = say("modbus.garbled", unit=unit, count=count, error=error.text)
+        self.args = (self.text,)
 
 
 class WriteFailed(BadFrame):
@@ -87,8 +97,9 @@ class ModbusIo(BusDriver):
     """
 
     name: ClassVar[str] = "modbus-io"
-    retry_cap_s: ClassVar[float] = 10.0
-    """A failed module may have a panic button; asking it costs the others one reply timeout, 1 % of 10 s."""
+    retry_cap_s: ClassVar[float] = 2.0
+    """A module that comes back may have a panic button. Asking a silent one costs the others one reply timeout, 5 % of
+    2 s; the more of them are silent, the less often the agent asks each."""
 
     unit: int = Field(ge=1, le=247, description="the module's address on the line")
     inputs: int = Field(8, ge=1, le=READ_MAX, description="how many inputs it has")
@@ -165,6 +176,8 @@ class _Module:
         self.outbox = _Outbox(link)
         self.heard = False
         self.misses = 0
+        self.garbled = 0
+        """Replies in a row that could not be read."""
 
         self.request = read_request(driver.unit, driver.read_function, driver.first_input, driver.inputs)
         self.values: tuple[bool, ...] = ()
@@ -201,13 +214,15 @@ class _Module:
         try:
             await self.look()
         except NoReply as error:
-            self.missed(error)
+            if is_begun(error.got, self.driver.unit):
+                self.unreadable(BadFrame(f"{reply_bytes(self.driver.inputs)} bytes", error.got))
+            else:
+                self.missed(error)
         except BadFrame as error:
-            self.link.reject(error.got, error)
-            self.missed(NoReply(say("modbus.garbled", unit=self.driver.unit, count=self.misses + 1, error=error.text)))
+            self.unreadable(error)
         else:
             self.heard = True
-            self.misses = 0
+            self.misses = self.garbled = 0
             if self.driver.outputs and self.link.desired != self.written:
                 await self.write()
             elif self.written and self.link.clock.boottime_ns() >= self.refresh_ns:
@@ -216,9 +231,18 @@ class _Module:
     def missed(self, error: NoReply) -> None:
         """Count a missed reply; raise `error` if the module is gone."""
         self.misses += 1
+        self.garbled = 0
         self.written.clear()  # it may have lost its power, and its coils with it
         if self.misses >= MISSES_ALLOWED or not self.heard:
             raise error
+
+    def unreadable(self, error: BadFrame) -> None:
+        """Report a reply that cannot be read. Who answers is alive, and its next reply may show a press: it is asked
+        in every round, as before. It is not `alive` to the agent, which tells it offline if nothing better comes."""
+        self.heard = True
+        self.misses = 0
+        self.garbled += 1
+        self.link.reject(error.got, Garbled(self.driver.unit, self.garbled, error))
 
     async def look(self) -> None:
         """Read the inputs and hand over what changed. Raises NoReply, BadFrame, DeviceError."""

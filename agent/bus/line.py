@@ -186,7 +186,8 @@ class Line:
             return NoReply(say("bus.no-reply", device=self._name, timeout_ms=timeout_ms))
         got = self._reply[:SHOWN_BYTES].hex(" ")
         return NoReply(
-            say("bus.half-reply", device=self._name, timeout_ms=timeout_ms, length=len(self._reply), got=got)
+            say("bus.half-reply", device=self._name, timeout_ms=timeout_ms, length=len(self._reply), got=got),
+            self._reply,
         )
 
     def close(self, error: DeviceError) -> None:

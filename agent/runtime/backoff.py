@@ -16,10 +16,12 @@ HEALTHY_S: Final = 120.0
 
 @dataclass(slots=True)
 class Backoff:
-    """Exponential, with full jitter (uniform from nothing to the ceiling), up to `cap_s`."""
+    """Exponential, with jitter (uniform over the upper `spread` of the ceiling; full by default), up to `cap_s`."""
 
     cap_s: float
     rng: random.Random = field(default_factory=random.Random)
+    spread: float = 1.0
+    """How much of the ceiling is left to chance: all of it, or less where the wait itself is meant."""
     _failures: int = 0
     _started_ns: int = 0
 
@@ -33,4 +35,4 @@ class Backoff:
             self._failures = 0
         ceiling_s = min(self.cap_s, FIRST_CEILING_S * 2 ** min(self._failures, 30))
         self._failures += 1
-        return max(SHORTEST_S, self.rng.uniform(0, ceiling_s))
+        return max(SHORTEST_S, self.rng.uniform(ceiling_s * (1 - self.spread), ceiling_s))

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from agent.bus import Bus
@@ -25,6 +25,11 @@ LOWEST_RANK: Final = 1_000
 NOISE_LIMIT: Final = 10
 """So many unreadable frames within the window are a wiring fault rather than a spark."""
 NOISE_WINDOW_NS: Final = 60 * NS_PER_S
+PROBE_SPREAD: Final = 0.2
+"""Jitter of the waits on a bus: enough that silent units are not asked in one round; more would ask more often."""
+MOST_AWAY: Final = 5
+"""Each silent unit is asked as much less often as there are silent ones, up to so many: with 2 s each, together they
+take some 5 % of the line, and every one is asked within 10 s."""
 CONFIRM_TIMEOUT_S: Final = 5.0
 """How long an output command waits for the device's word; 32 units at 9600 baud come round in one second."""
 
@@ -48,6 +53,7 @@ class DeviceLink:
         self.rejected = 0
         self._noise_since_ns = 0
         self._noise_count = 0
+        self._noisy = False
         self._loudness = Loudness()
         self._tasks: set[asyncio.Task[None]] = set()
         self.identity: dict[str, str] = {}
@@ -119,15 +125,33 @@ class DeviceLink:
 
     def reject(self, raw: bytes, error: BadFrame) -> None:
         self.rejected += 1
-        level = self._loudness.level("reject", error.expected)
+        level = self._loudness.level("reject", error.text.key)  # what was expected may differ with every frame
         log.log(level, say("runtime.rejected", device=self.device.id, error=error.text))
-        now_ns = self._clock.boottime_ns()
-        if now_ns - self._noise_since_ns > NOISE_WINDOW_NS:
-            self._noise_since_ns, self._noise_count = now_ns, 0
+        moment = self._clock.moment()
+        if not self.online or moment.boottime_ns - self._heard_ns > self.device.offline_after_s * NS_PER_S:
+            self._unreadable(error.text)
+        self._desk.engine.failed(self.device.id, error.text, moment)
+        self._quiet_window(moment.boottime_ns)
         self._noise_count += 1
-        if self._noise_count == NOISE_LIMIT:
+        if self._noise_count >= NOISE_LIMIT and not self._noisy:
+            self._noisy = True
             text = say("runtime.noise", device=self.device.id, count=NOISE_LIMIT, error=error.text)
             self._background(self._desk.fault("bus", text, device=self.device.id))
+
+    def _unreadable(self, text: Text) -> None:
+        """Nothing but noise for as long as silence may last: it is offline, though its driver goes on."""
+        self.error = text
+        if self.online:
+            self.online = False
+            self.on_inventory()
+
+    def _quiet_window(self, now_ns: int) -> bool:
+        """Whether a whole window with little noise has just ended."""
+        if now_ns - self._noise_since_ns <= NOISE_WINDOW_NS:
+            return False
+        quiet = self._noise_count < NOISE_LIMIT
+        self._noise_since_ns, self._noise_count = now_ns, 0
+        return quiet
 
     def identify(self, **facts: str) -> None:
         if not facts.items() <= self.identity.items():
@@ -166,8 +190,8 @@ class DeviceLink:
             await self._desk.fault("driver", None, device=self.device.id)
         if outcome := self._desk.engine.heard(self.device.id, self._clock.moment()):
             await self._desk.take(outcome)
-        if self._noise_count and self._clock.boottime_ns() - self._noise_since_ns > NOISE_WINDOW_NS:
-            self._noise_count = 0
+        if self._quiet_window(self._clock.boottime_ns()) and self._noisy:
+            self._noisy = False
             self._loudness.over("reject")
             await self._desk.fault("bus", None, device=self.device.id)
 
@@ -183,9 +207,23 @@ def rank_of(device: DeviceSettings) -> int:
     return min((KINDS[point.kind].priority for point in device.points), default=LOWEST_RANK)
 
 
-async def supervise(device: DeviceSettings, link: DeviceLink, bus: Bus | None, desk: AlarmDesk, clock: Clock) -> None:
-    """Run one device's driver, again and again, until cancelled. Raises JournalError."""
-    backoff = Backoff(device.settings.retry_cap_s)
+def probe_cap_s(retry_cap_s: float, heard: Sequence[bool]) -> float:
+    """The longest wait before a device is asked again, given who of its bus is heard. Where nobody is, a question
+    costs nobody anything."""
+    return retry_cap_s * (min(max(1, heard.count(False)), MOST_AWAY) if any(heard) else 1)
+
+
+async def supervise(
+    device: DeviceSettings,
+    link: DeviceLink,
+    bus: Bus | None,
+    desk: AlarmDesk,
+    clock: Clock,
+    neighbours: Callable[[], Sequence[DeviceLink]] = tuple,
+) -> None:
+    """Run one device's driver, again and again, until cancelled; `neighbours` tells who is on its bus, with itself.
+    Raises JournalError."""
+    backoff = Backoff(device.settings.retry_cap_s, spread=PROBE_SPREAD if bus else 1.0)
     loudness = Loudness()
     while True:
         backoff.started(clock.boottime_ns())
@@ -197,6 +235,7 @@ async def supervise(device: DeviceSettings, link: DeviceLink, bus: Bus | None, d
         if error.key == "runtime.driver-bug":
             link.driver_fault = True
             await desk.fault("driver", error, device=device.id)
+        backoff.cap_s = probe_cap_s(device.settings.retry_cap_s, [other.online for other in neighbours()])
         wait_s = backoff.failed(clock.boottime_ns())
         log.debug("%s: next try in %.1f s", device.id, wait_s)
         await wait_or_reopened(clock, wait_s, bus)

@@ -100,7 +100,11 @@ class Field:
         link = DeviceLink(device, self._desk, self._clock, seat)
         link.on_inventory = self.on_inventory
         self.links[device.id] = link
-        work = supervise(device, link, bus, self._desk, self._clock)
+
+        def neighbours() -> list[DeviceLink]:
+            return self._links_on(device.bus) if device.bus else []
+
+        work = supervise(device, link, bus, self._desk, self._clock, neighbours)
         self._tasks[f"device:{device.id}"] = self._group.create_task(work, name=f"device:{device.id}")
 
     async def _stop(self, names: list[str]) -> None:

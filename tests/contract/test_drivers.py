@@ -134,6 +134,19 @@ async def test_noise_is_reported_and_never_a_sample(peer: Peer, tmp_path: Path) 
         assert max(len(raw) for raw, _ in link.rejected) < BUFFER_LIMIT
 
 
+async def test_noise_ends_no_driver_and_what_follows_it_is_seen(peer: Peer, tmp_path: Path) -> None:
+    async with peer.talk(tmp_path) as talk:
+        link = talk.start()
+        await until(lambda: link.edges(0) == [False])
+        talk.garbage(NOISE)
+        await until(lambda: len(link.rejected) >= 10)
+        talk.change(True)
+        talk.garbage(b"")
+        await until(lambda: link.edges(0) == [False, True])
+        assert link.starts == 1
+        assert not link.errors
+
+
 async def test_endless_noise_does_not_fill_the_memory(peer: Peer, tmp_path: Path) -> None:
     async with peer.talk(tmp_path) as talk:
         link = talk.start()

@@ -228,12 +228,67 @@ async def test_no_fault_on_the_wire_makes_a_false_sample(tmp_path: Path, fault: 
         rig.modules.press(1, 0)
         faults = rig.modules.units[1].faults
         setattr(faults, fault, values[fault])
-        await until(lambda: len(link.errors) >= 2)
+        if fault == "answers_as":  # then unit 1 says nothing
+            await until(lambda: len(link.errors) >= 2)
+        else:
+            await until(lambda: len(link.rejected) >= 2)
         assert len(link.samples) == seen
         rig.modules.units[1].faults = type(faults)()
         await until(lambda: link.edges(0)[-1] is True)
         stats = rig.bus.stats()
-        assert stats.bad_frames + stats.timeouts >= 3
+        assert stats.bad_frames + stats.timeouts >= 2
+
+
+@pytest.mark.parametrize(
+    ("fault", "value"), [("wrong_crc", True), ("keep", 4), ("garbage", b"\x01\x02\x01\xff\x00\x00")]
+)
+async def test_a_module_that_is_garbled_for_long_is_asked_in_every_round(
+    tmp_path: Path, fault: str, value: object
+) -> None:
+    async with Rig(tmp_path, [1, 2]) as rig:
+        link, other = rig.add(quick(1)), rig.add(quick(2))
+        await until(lambda: bool(link.samples and other.samples))
+        faults = rig.modules.units[1].faults
+        setattr(faults, fault, value)
+        heard = other.heard
+        await until(lambda: len(link.rejected) >= 12 and other.heard >= heard + 12)
+        assert "12" in link.rejected[11][1].text.render("en"), "how many in a row is told"
+        rig.modules.press(1, 0)
+        rig.modules.units[1].faults = type(faults)()
+        await until(lambda: link.edges(0) == [False, True])
+        assert link.samples[-1].previous_ns is not None, "it was never given up"
+        assert link.starts == 1
+        assert not link.errors
+
+
+async def test_a_module_that_is_garbled_from_its_start_on_is_not_given_up_either(tmp_path: Path) -> None:
+    async with Rig(tmp_path) as rig:
+        rig.modules.units[1].faults.wrong_crc = True
+        link = rig.add(quick(1))
+        await until(lambda: len(link.rejected) >= 5)
+        assert link.heard == 0, "nothing valid came: to the agent it is not alive"
+        assert link.starts == 1
+
+
+async def test_a_module_that_falls_silent_after_garbling_is_given_up(tmp_path: Path) -> None:
+    async with Rig(tmp_path) as rig:
+        faults = rig.modules.units[1].faults
+        faults.wrong_crc = True
+        link = rig.add(quick(1))
+        await until(lambda: len(link.rejected) >= 2)
+        faults.dead = True
+        await until(lambda: bool(link.errors))
+        assert link.errors[0].text.key == "bus.no-reply"
+
+
+async def test_glitches_on_the_line_of_a_dead_module_are_no_sign_of_life(tmp_path: Path) -> None:
+    async with Rig(tmp_path) as rig:
+        link = rig.add(quick(1))
+        await until(lambda: bool(link.samples))
+        faults = rig.modules.units[1].faults
+        faults.garbage, faults.keep = b"\x00\xff", 0
+        await until(lambda: len(link.errors) >= 2)
+        assert not link.rejected
 
 
 async def test_replies_that_come_byte_by_byte_are_whole(tmp_path: Path) -> None:

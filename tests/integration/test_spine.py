@@ -257,6 +257,29 @@ async def test_a_dead_module_is_a_fault_and_the_other_still_alarms(school: Schoo
     await school.district.event(type="campus.fault.cleared", wait_s=30)
 
 
+async def test_a_module_that_is_only_garbled_is_offline_for_noise_and_alarms_with_its_first_good_reply(
+    school: School,
+) -> None:
+    school.modules.units[1].faults.wrong_crc = True
+    seen = {(await school.district.event(type="campus.fault.raised"))["data"]["fault"]}
+    await until(lambda: len(school.district.events(type="campus.fault.raised")) >= 2, "both faults")
+    rows = school.district.events(type="campus.fault.raised")
+    seen |= {row["data"]["fault"] for row in rows}
+    assert seen == {"bus", "offline"}
+    assert {row["data"]["device"] for row in rows} == {"guardroom"}
+    offline = next(row for row in rows if row["data"]["fault"] == "offline")
+    assert "CRC" in str(offline["data"]["text"]), "the reason is told, although the driver goes on"
+    status = await school.daemon.call("status")
+    assert isinstance(status, dict)
+    assert isinstance(devices := status["devices"], list)
+    assert [device["state"] for device in devices if isinstance(device, dict)] == ["offline", "online"]
+    school.press()
+    school.modules.units[1].faults.wrong_crc = False
+    await school.raised()
+    cleared = await school.district.event(type="campus.fault.cleared")
+    assert cleared["data"]["fault"] == "offline"
+
+
 async def test_an_unplugged_adapter_is_told_and_comes_back_by_itself(school: School) -> None:
     school.modules.unplug()
     await school.district.event(type="campus.fault.raised")

@@ -7,8 +7,11 @@ import resource
 import socket
 from pathlib import Path
 
+import pytest
+
 from agent.clock import NS_PER_S
 from agent.runtime.backoff import HEALTHY_S, SHORTEST_S, Backoff
+from agent.runtime.devices import probe_cap_s
 from agent.runtime.logs import JsonFormatter, Loudness, SiteFormatter
 from agent.runtime.notify import Notifier
 from agent.texts import say
@@ -37,6 +40,28 @@ def test_after_a_healthy_while_a_failure_is_a_first_one_again() -> None:
         backoff.failed(0)
     backoff.started(0)
     assert backoff.failed(round(HEALTHY_S * NS_PER_S)) <= 1.0
+
+
+def test_waits_on_a_bus_leave_little_to_chance() -> None:
+    backoff = Backoff(2.0, random.Random(7), spread=0.2)
+    waits = [backoff.failed(0) for _ in range(50)]
+    assert 0.8 <= waits[0] <= 1.0
+    assert all(1.6 <= wait <= 2.0 for wait in waits[1:])
+
+
+@pytest.mark.parametrize(
+    ("online", "cap_s"),
+    [
+        ([False, True, True, True], 2.0),
+        ([False, False, True, True], 4.0),
+        ([False] * 5 + [True], 10.0),
+        ([False] * 20 + [True], 10.0),
+        ([False] * 20, 2.0),  # nobody is there whom a question could disturb
+        ([], 2.0),  # not on a bus
+    ],
+)
+def test_the_more_units_are_silent_the_less_often_each_is_asked(online: list[bool], cap_s: float) -> None:
+    assert probe_cap_s(2.0, online) == cap_s
 
 
 def test_a_failure_is_loud_once_and_again_when_it_says_something_new() -> None:
