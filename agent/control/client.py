@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from agent.config.models import Config
-from agent.control.protocol import LINE_LIMIT, dump_line, socket_candidates
+from agent.control.protocol import LINE_LIMIT, dump_line, may_trust, socket_candidates
 from agent.model import JsonValue
 from agent.texts import Language, Spoken, Text, say
 
@@ -55,6 +55,8 @@ class ControlClient:
         """Connect. Raises DaemonDown."""
         for path in self._candidates:
             try:
+                if not may_trust(path.parent):
+                    continue
                 async with asyncio.timeout(CONNECT_TIMEOUT_S):
                     self._reader, self._writer = await asyncio.open_unix_connection(str(path), limit=LINE_LIMIT)
             except PermissionError:

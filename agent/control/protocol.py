@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,6 +59,16 @@ def socket_candidates(explicit: Path | None, journal: Path) -> list[Path]:
     name = hashlib.sha256(bytes(journal.absolute())).hexdigest()[:16]
     spare = Path(tempfile.gettempdir()) / f"campus-agent-{os.getuid()}" / f"{name}.sock"
     return [path for path in (best, spare) if len(bytes(path.absolute())) <= SOCKET_PATH_LIMIT]
+
+
+def may_trust(directory: Path) -> bool:
+    """Tell whether a socket in `directory` can be ours. Where everybody may make directories (/tmp), somebody else may
+    have made this one, or a link in its place: it must be a real one of ours, or root's, that others cannot write."""
+    if not directory.parent.stat().st_mode & stat.S_IWOTH:
+        return True
+    found = directory.lstat()
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid in {0, os.getuid()}
+    return ours and not found.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
 
 
 def parse_request(line: bytes) -> Request:

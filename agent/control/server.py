@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from agent.control.protocol import LINE_LIMIT, BadRequest, Peer, Request, dump_line, parse_request, text_json
+from agent.control.protocol import LINE_LIMIT, BadRequest, Peer, Request, dump_line, may_trust, parse_request, text_json
 from agent.model import JsonValue
 from agent.texts import Spoken, say
 
@@ -158,7 +158,7 @@ async def send(writer: asyncio.StreamWriter, value: Mapping[str, JsonValue]) -> 
 def bind(path: Path) -> socket.socket:
     """Bind a socket at `path`, in place of a dead daemon's. The journal's lock keeps a living one's out."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
-    if path.parent.stat().st_uid not in {0, os.getuid()}:
+    if path.parent.stat().st_uid not in {0, os.getuid()} or not may_trust(path.parent):
         raise PermissionError(f"{path.parent} belongs to another user")  # a trap laid in /tmp
     with suppress(FileNotFoundError):
         path.unlink()

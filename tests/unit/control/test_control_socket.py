@@ -144,6 +144,30 @@ async def test_a_dead_daemons_socket_file_does_not_stop_the_next(tmp_path: Path)
     await first.close()
 
 
+async def test_a_link_or_an_open_directory_where_everybody_may_write_is_not_used(tmp_path: Path) -> None:
+    shared = tmp_path / "tmp"
+    shared.mkdir()
+    shared.chmod(0o1777)
+    (tmp_path / "elsewhere").mkdir()
+    (shared / "link").symlink_to(tmp_path / "elsewhere")
+    (shared / "open").mkdir()
+    (shared / "open").chmod(0o777)
+    for name in ("link", "open"):
+        path = shared / name / "c.sock"
+        with pytest.raises(PermissionError):
+            await ControlServer([path], Methods()).start()
+        false_one = await asyncio.start_unix_server(lambda _reader, _writer: None, path)
+        with pytest.raises(DaemonDown):
+            async with ControlClient([path]):
+                pass
+        false_one.close()
+    server = ControlServer([shared / "ours" / "c.sock"], Methods({"echo": echo}))
+    await server.start()
+    async with client(server) as c:
+        assert await c.call("echo")
+    await server.close()
+
+
 async def test_the_next_candidate_is_taken_where_the_first_cannot_be_bound(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     server = ControlServer([tmp_path / "file" / "c.sock", tmp_path / "d.sock"], Methods({"echo": echo}))
