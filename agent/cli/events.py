@@ -151,15 +151,21 @@ def cells(env: Environment, row: Mapping[str, Any]) -> list[str]:
     marks = [word("mark", mark, env.language) for mark in ("drill", "late") if row.get(mark)]
     if row["clock"] == "unsynced":
         marks.append(word("mark", "unsynced", env.language))
-    name = str(data.get("name") or data.get("actor") or "")
     return [
         str(row["seq"]),
         precise_time(row.get("correctedtime") or row["time"]),
         word("lane", row["lane"], env.language),
         event_word(row["type"], env.language),
         place(data),
-        " ".join(filter(None, [name, *marks])),
+        " ".join([*about(data), *marks]),
     ]
+
+
+def about(data: Mapping[str, Any]) -> list[str]:
+    """What an event concerns: the point's name; of a command its verb, who gave it, and why it was not carried out."""
+    if data.get("name"):
+        return [str(data["name"])]
+    return [str(data[key]) for key in ("verb", "actor", "reason") if data.get(key)]
 
 
 def print_event(env: Environment, row: Mapping[str, Any], *, as_json: bool) -> None:

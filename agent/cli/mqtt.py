@@ -154,4 +154,10 @@ def state_line(value: Mapping[str, Any], language: Language) -> str:
     return f"{word('state', value.get('state'), language)}  {clock_time(value.get('since'))}"
 
 
-DESCRIBE = {"event": event_line, "status": status_line, "state": state_line}
+def inventory_line(value: Mapping[str, Any], language: Language) -> str:
+    """A device: its name, what and where it is, and whether it answers."""
+    known = [str(value[key]) for key in ("driver", "maker", "model", "firmware", "address") if value.get(key)]
+    return f"{value.get('name')} ({', '.join(known)})  {word('state', value.get('health'), language)}"
+
+
+DESCRIBE = {"event": event_line, "status": status_line, "state": state_line, "inventory": inventory_line}

@@ -75,8 +75,10 @@ def retry(
     found = ask(env.config(), "queue-retry", seqs=chosen)
     if as_json:
         print_json(found)
-    else:
+    elif found["retried"] or seqs:
         env.say("cli.queue-retried", count=found["retried"])
+    else:
+        env.say("cli.queue-retry-nothing")
     missed = bool(seqs) and found["retried"] < len(set(seqs or ()))
     if missed and not as_json:
         env.say("cli.queue-retry-missed")

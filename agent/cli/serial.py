@@ -104,9 +104,6 @@ def listen(
 
     env = environment(ctx)
     settings = SerialSettings(port, baudrate, bytesize, parity, stopbits)
-    if not as_json:
-        shown = f"{baudrate} {bytesize}{parity}{stopbits}"
-        env.complain(say("serial.listening", port=port, settings=shown))
     try:
         heard = run_async(print_bursts(env, settings, seconds, as_json=as_json))
     except KeyboardInterrupt:
@@ -124,7 +121,13 @@ async def print_bursts(env: Environment, settings: "SerialSettings", seconds: fl
     from agent.cli.serial_listen import listen as bursts
 
     heard = 0
-    async for burst in bursts(PortOpener(), settings, seconds):
+
+    def opened() -> None:
+        if not as_json:
+            shown = f"{settings.baudrate} {settings.bytesize}{settings.parity}{settings.stopbits}"
+            env.complain(say("serial.listening", port=settings.port, settings=shown))
+
+    async for burst in bursts(PortOpener(), settings, seconds, opened):
         heard += len(burst.data)
         if as_json:
             times = {"at_s": round(burst.at_s, 4), "gap_s": round(burst.gap_s, 4)}

@@ -1,7 +1,7 @@
 """What comes in on a port, cut where the line was silent, with times and gaps."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,8 +32,10 @@ class Burst:
         return "".join(character if character.isprintable() and character != "\ufffd" else "." for character in shown)
 
 
-async def listen(opener: OpenPort, settings: SerialSettings, seconds: float | None) -> AsyncIterator[Burst]:
-    """Yield what comes, for so long or until cancelled. Raises DeviceError."""
+async def listen(
+    opener: OpenPort, settings: SerialSettings, seconds: float | None, opened: Callable[[], None] = lambda: None
+) -> AsyncIterator[Burst]:
+    """Yield what comes, for so long or until cancelled; call `opened` once the port is open. Raises DeviceError."""
     loop = asyncio.get_running_loop()
     chunks: asyncio.Queue[tuple[float, bytes] | DeviceError] = asyncio.Queue(WAITING_CHUNKS)
 
@@ -44,6 +46,7 @@ async def listen(opener: OpenPort, settings: SerialSettings, seconds: float | No
     bits = bits_per_char(settings.bytesize, settings.parity, settings.stopbits)
     gap_s = max(SHORTEST_GAP_S, silence_s(baudrate=settings.baudrate, bits_per_char=bits))
     port = await opener(settings)
+    opened()
     start = last = loop.time()
     ends_at = start + seconds if seconds is not None else None
     began, before, data = start, start, b""

@@ -158,7 +158,7 @@ def lamp(
             if reply["ok"]:
                 env.say("cli.test-lamp-on", device=device, output=reply["result"]["output"], seconds=round(seconds))
             else:
-                env.say("cli.test-lamp-failed", device=device, reason=reply["reason"])
+                env.say("cli.test-lamp-failed", reason=reply["reason"])
     return OK if all(reply["ok"] for reply in replies) else PROBLEM
 
 

@@ -26,6 +26,8 @@ def explain(error: Any) -> Text:
             return say("cli.bad-parameter-plain", name=shown_name(param), expected=expected(param))
         case "BadOptionUsage":
             return say("cli.bad-option-usage", name=error.option_name)
+    if error.message == "Missing command.":
+        return say("cli.no-command")
     if error.message.startswith("Got unexpected extra argument"):
         return say("cli.extra-arguments", got=error.message.partition("(s) ")[2].strip("()"))
     return say("cli.bad-usage", problem=error.format_message())

@@ -250,7 +250,7 @@ class Core:
                 version=__version__,
                 devices=len(config.devices),
                 points=sum(len(device.points) for device in config.devices),
-                store=self._parts.journal.store,
+                store=say(f"runtime.store-{self._parts.journal.store}"),
                 seconds=seconds,
             )
         )

@@ -24,6 +24,7 @@ FAMILIES = {
     "cli.lane-*": "agent/cli/status.py",
     "cli.store-*": "agent/cli/status.py",
     "cli.label-*": "agent/cli/status.py",
+    "runtime.store-*": "agent/runtime/core.py",
     "cli.button-*": "agent/cli/test.py",
     "cli.mark-*": "agent/cli/events.py",
 }
