@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 RECEIPTS: Final = 64
 """Receipts that wait for the journal. The oldest makes room: later ones cover what it did."""
+REPLAY: Final = "replay"
+"""Replays wait for one another, each for seconds; they have places of their own, or an acknowledgement would wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Inbox:
         self._receipts: deque[_Taken] = deque()
         self._command_news, self._receipt_news = asyncio.Event(), asyncio.Event()
         self._workers = asyncio.Semaphore(limits.command_workers)
+        self._replays = asyncio.Semaphore(limits.command_queue)
 
     def take(self, connection: Connection, message: Incoming) -> None:
         """Take a message off the wire. Never waits; what finds no room is answered at once."""
@@ -62,13 +65,15 @@ class Inbox:
             connection.acknowledge(message)
             return
         elif len(self._commands) >= self._limits.command_queue:
-            connection.acknowledge(message)
-            if reply := self._desk.busy(message.payload):
-                self._answer(message, reply)
-            return
+            self._turn_away(taken)
         else:
             self._commands.append(taken)
             self._command_news.set()
+
+    def _turn_away(self, taken: _Taken) -> None:
+        taken.connection.acknowledge(taken.message)
+        if reply := self._desk.busy(taken.message.payload):
+            self._answer(taken.message, reply)
 
     async def run(self) -> None:
         """Work until cancelled. Raises JournalError."""
@@ -78,24 +83,28 @@ class Inbox:
                 while not self._commands:
                     self._command_news.clear()
                     await self._command_news.wait()
-                await self._workers.acquire()
+                verb = self._topics.verb(self._commands[0].message.topic) or ""
+                slots = self._replays if verb == REPLAY else self._workers
+                if verb == REPLAY and slots.locked():
+                    self._turn_away(self._commands.popleft())
+                    continue
+                await slots.acquire()
                 taken = self._commands.popleft()
                 message = taken.message
-                verb = self._topics.verb(message.topic) or ""
                 ready = await self._desk.prepare(message.payload, verb, retain=message.retain)
                 taken.connection.acknowledge(message)  # claimed or refused, and durable: it need not come again
                 if isinstance(ready, Ready):
-                    group.create_task(self._execute(message, ready))
+                    group.create_task(self._execute(message, ready, slots))
                     continue
-                self._workers.release()
+                slots.release()
                 if ready is not None:
                     self._answer(message, ready)
 
-    async def _execute(self, message: Incoming, ready: Ready) -> None:
+    async def _execute(self, message: Incoming, ready: Ready, slots: asyncio.Semaphore) -> None:
         try:
             self._answer(message, await self._desk.execute(ready))
         finally:
-            self._workers.release()
+            slots.release()
 
     async def _take_receipts(self) -> None:
         while True:
