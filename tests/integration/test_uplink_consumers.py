@@ -14,12 +14,14 @@ from typing import Any, Final, Literal
 
 import pytest
 
+from agent.model import Lane
 from tests.sims.broker import Broker
 from tests.sims.uplink import SITE, School, school
 
 pytestmark = pytest.mark.timeout(120)
 EXAMPLES: Final = Path(__file__).parents[2] / "docs" / "examples"
 Kind = Literal["python", "javascript"]
+LOST: Final = "campus.lost"
 
 
 @pytest.fixture(scope="session")
@@ -137,6 +139,34 @@ async def test_a_consumer_stores_the_chain_confirms_it_and_fills_its_gaps(
             stored = district.stored()
             assert all(stored[row.seq] == row.hash for row in rows)
             assert complaints(district) == []
+
+
+async def test_what_was_lost_counts_as_held_and_the_alarms_between_still_come(
+    consumer: tuple[Broker, Consumer], tmp_path: Path
+) -> None:
+    broker, district = consumer
+    size = 256 << 10
+    async with school(tmp_path, "mqtt://127.0.0.1:1", max_size_bytes=size) as here:
+        alarms = []
+        for _ in range(15):
+            alarms.append((await here.press()).seq)
+            await here.note(40, size=400)
+        records = [json.loads(row.body)["data"] for row in await here.journal.due(Lane.FAULT) if row.type == LOST]
+        lost = {seq for one in records for seq in range(one["from"], one["to"] + 1)}
+        assert len([seq for seq in alarms if min(lost) < seq < max(lost)]) > 2
+    for again in (False, True):  # the second time from what it has stored
+        async with district:
+            subscribed = 2 if again else 1
+            async with asyncio.timeout(20):
+                while broker.log.count("SUBSCRIBE from district-consumer") < subscribed:
+                    await asyncio.sleep(0.02)
+            async with school(tmp_path, broker.url, max_size_bytes=size) as here:
+                await here.press()
+                await settled(here)
+                assert complaints(district) == []
+                assert sorted([*lost, *district.stored()]) == list(range(1, here.journal.head.seq + 1))
+                assert set(alarms) <= set(district.stored())
+    assert len({line for line in district.said if line.startswith("LOST")}) == len(records)
 
 
 async def test_a_consumer_tells_two_journals_apart(consumer: tuple[Broker, Consumer], tmp_path: Path) -> None:
