@@ -1,8 +1,8 @@
 """What concerns buses, devices, points and cameras among each other. Pure."""
 
 import re
-from collections.abc import Container, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Final, TypeVar
 
 from agent.config.models import BusSettings, DeviceSettings, PointSettings
 from agent.config.problems import KeyPath
@@ -14,6 +14,8 @@ from agent.driver import BusDriver
 from agent.kinds import KINDS
 from agent.texts import Text, say
 from agent.units import format_duration, shown
+
+T = TypeVar("T")
 
 SURE_PRESS_S: Final = 0.05
 """The shortest press of a hurried hand; one that nobody sees is an alarm that nobody gets (DESIGN 7)."""
@@ -40,11 +42,13 @@ def check_field(parts: Parts, report: Report) -> None:
 def check_ports(parts: Parts, report: Report) -> None:
     """Two conductors on one line would talk into each other's exchanges."""
     first: dict[str, KeyPath] = {}
-    for at, bus in parts.buses:
-        if bus.port in first:
-            found = say("config.also-at", value=shown(bus.port), place=report.place((*first[bus.port], "port"), at))
+    for at, bus in parts.readable_buses:
+        if (port := bus.get("port")) is None:
+            continue
+        if port in first:
+            found = say("config.also-at", value=shown(port), place=report.place((*first[port], "port"), at))
             report.error((*at, "port"), say("config.port-once"), found=found, remedy=say("config.port-share"))
-        first.setdefault(bus.port, at)
+        first.setdefault(port, at)
 
 
 def check_bus_of(part: DevicePart, parts: Parts, report: Report) -> None:
@@ -54,13 +58,13 @@ def check_bus_of(part: DevicePart, parts: Parts, report: Report) -> None:
     known = [id_ for _, id_ in parts.ids.get("bus", [])]
     if isinstance(bus, str) and bus not in known:
         report.error(at, say("config.bus-known"), found=shown(bus), remedy=_pick(bus, known, "bus"))
-    if part.driver is None:
+    if (driver := part.readable_driver) is None:
         return
-    if isinstance(part.driver, BusDriver) and bus is None:
-        rule = say("config.bus-needed", driver=part.driver.name)
+    if isinstance(driver, BusDriver) and bus is None:
+        rule = say("config.bus-needed", driver=driver.name)
         report.error(at, rule, remedy=say("config.add-bus", known=", ".join(_good(known)) or "-"))
-    elif not isinstance(part.driver, BusDriver) and bus is not None:
-        rule = say("config.bus-unwanted", driver=part.driver.name)
+    elif not isinstance(driver, BusDriver) and bus is not None:
+        rule = say("config.bus-unwanted", driver=driver.name)
         report.error(at, rule, found=shown(bus), remedy=say("config.remove-key"))
 
 
@@ -79,9 +83,10 @@ def check_addresses(parts: Parts, report: Report) -> None:
     first: dict[tuple[str, int], KeyPath] = {}
     for part in parts.devices:
         bus = part.raw.get("bus")
-        if not isinstance(part.driver, BusDriver) or not isinstance(bus, str) or not _good([bus]):
+        if not isinstance(part.readable_driver, BusDriver) or not isinstance(bus, str) or not _good([bus]):
             continue
-        unit = part.driver.bus_address()
+        if (unit := _told(part.readable_driver.bus_address)) is None:
+            continue
         if (bus, unit) in first:
             found = say("config.also-at", value=unit, place=report.place((*first[bus, unit], "unit"), part.at))
             report.error(
@@ -94,27 +99,36 @@ def check_points(part: DevicePart, parts: Parts, report: Report) -> None:
     """The inputs, outputs and cameras that the points of one device name."""
     inputs: dict[int | str, KeyPath] = {}
     outputs: dict[int, tuple[KeyPath, str]] = {}
-    for at, point in part.points:
-        if part.driver is not None:
-            _check_input(part, at, point, report)
-        if point.input in inputs:
-            found = say(
-                "config.also-at", value=_plain(point.input), place=report.place((*inputs[point.input], "input"), at)
-            )
-            report.error((*at, "input"), say("config.input-once"), found=found, remedy=say("config.input-other"))
-        inputs.setdefault(point.input, at)
+    for at, fields in part.readable_points:
+        if (input_ := fields.get("input")) is not None:
+            _check_input(part, at, input_, inputs, report)
         for role in ("lamp", "siren"):
-            _check_output(part, at, point, role, outputs, report)
+            _check_output(part, at, fields.get(role), role, outputs, report)
+        _check_cameras(at, fields.get("cameras", ()), parts, report)
+    for at, point in part.points:
         _check_kind(at, point, report)
-        _check_cameras(at, point, parts, report)
 
 
-def _check_input(part: DevicePart, at: KeyPath, point: PointSettings, report: Report) -> None:
-    assert part.driver is not None
-    available = part.driver.inputs_available()
-    if point.input not in available:
+def _told(ask: Callable[[], T]) -> T | None:
+    """What a driver says; None where that depends on what could not be read."""
+    try:
+        return ask()
+    except AttributeError:
+        return None
+
+
+def _check_input(
+    part: DevicePart, at: KeyPath, input_: int | str, inputs: dict[int | str, KeyPath], report: Report
+) -> None:
+    """An input must exist, and be one point's alone."""
+    available = _told(part.readable_driver.inputs_available) if part.readable_driver else None
+    if available is not None and input_ not in available:
         rule = say("config.input-exists", known=_listing(available))
-        report.error((*at, "input"), rule, found=_plain(point.input), remedy=say("config.input-fix"))
+        report.error((*at, "input"), rule, found=_plain(input_), remedy=say("config.input-fix"))
+    if input_ in inputs:
+        found = say("config.also-at", value=_plain(input_), place=report.place((*inputs[input_], "input"), at))
+        report.error((*at, "input"), say("config.input-once"), found=found, remedy=say("config.input-other"))
+    inputs.setdefault(input_, at)
 
 
 def _plain(value: Any) -> str:
@@ -133,16 +147,16 @@ def _listing(available: Container[Any]) -> Text | str:
 def _check_output(
     part: DevicePart,
     at: KeyPath,
-    point: PointSettings,
+    output: int | None,
     role: str,
     outputs: dict[int, tuple[KeyPath, str]],
     report: Report,
 ) -> None:
     """An output must exist, and a lamp's must be its own; several points may share a siren."""
-    output = getattr(point, role)
     if output is None:
         return
-    if part.driver is not None and output not in (available := part.driver.outputs_available()):
+    available = _told(part.readable_driver.outputs_available) if part.readable_driver else None
+    if available is not None and output not in available:
         rule = say("config.output-exists", known=_listing(available))
         report.error((*at, role), rule, found=str(output), remedy=say("config.output-fix"))
     if output in outputs and "lamp" in (role, outputs[output][1]):
@@ -164,9 +178,9 @@ def _check_kind(at: KeyPath, point: PointSettings, report: Report) -> None:
         report.warn((*at, "debounce"), rule, found=found, remedy=say("config.debounce-fix", lost=found))
 
 
-def _check_cameras(at: KeyPath, point: PointSettings, parts: Parts, report: Report) -> None:
+def _check_cameras(at: KeyPath, cameras: Sequence[str], parts: Parts, report: Report) -> None:
     known = [id_ for _, id_ in parts.ids.get("camera", [])]
-    for position, camera in enumerate(point.cameras):
+    for position, camera in enumerate(cameras):
         if camera not in known:
             remedy = _pick(camera, known, "camera")
             report.error((*at, "cameras", position), say("config.camera-known"), found=shown(camera), remedy=remedy)

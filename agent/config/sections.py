@@ -2,10 +2,11 @@
 another. What could not be read is missing from `Parts`; whatever is there may be checked against the rest."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, create_model
 
 from agent.config.drivers import NoDriver, find_driver
 from agent.config.fields import keys_of
@@ -52,6 +53,10 @@ class DevicePart:
     head: DeviceHead | None = None
     driver: Driver | None = None
     points: list[tuple[KeyPath, PointSettings]] = field(default_factory=list)
+    readable_driver: Driver | None = None
+    """The driver as far as it could be read: what has an error of its own, or is missing, has no attribute."""
+    readable_points: list[tuple[KeyPath, Mapping[str, Any]]] = field(default_factory=list)
+    """Of every point the fields that could be read, by attribute."""
 
 
 @dataclass(slots=True)
@@ -60,6 +65,8 @@ class Parts:
 
     tables: dict[str, Any] = field(default_factory=dict)
     buses: list[tuple[KeyPath, BusSettings]] = field(default_factory=list)
+    readable_buses: list[tuple[KeyPath, Mapping[str, Any]]] = field(default_factory=list)
+    """Of every bus the fields that could be read."""
     cameras: list[tuple[KeyPath, CameraSettings]] = field(default_factory=list)
     devices: list[DevicePart] = field(default_factory=list)
     ids: dict[str, list[tuple[KeyPath, str]]] = field(default_factory=dict)
@@ -98,6 +105,34 @@ def _table(report: Report, model: type[M], raw: object, at: KeyPath) -> M | None
         return None
 
 
+def readable_fields(model: type[BaseModel], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of `model`, by attribute, that are right in `raw` or that have a default and are not in it: an error
+    in one key must not hide what another says."""
+    found: dict[str, Any] = {}
+    for key, known in keys_of(model).items():
+        name = next(name for name, field_ in model.model_fields.items() if field_ is known)
+        if key not in raw:
+            if not known.is_required():
+                found[name] = known.get_default(call_default_factory=True, validated_data=found)
+            continue
+        one = create_model("One", __config__=model.model_config, **{name: (known.annotation, known)})  # type: ignore[call-overload]  # fields by name
+        with suppress(ValidationError):
+            values = one.model_validate(
+                frozen({key: raw[key]}), strict=True, context=FROM_TOML, by_alias=True, by_name=False
+            )
+            found[name] = getattr(values, name)
+    return found
+
+
+def readable_driver(driver: type[Driver], raw: Mapping[str, Any]) -> Driver:
+    """A driver that has only the fields that could be read; asked for anything else it raises AttributeError."""
+    found = readable_fields(driver, raw)
+    partial = driver.model_construct(None, **found)
+    for name in driver.model_fields.keys() - found.keys():
+        partial.__dict__.pop(name, None)  # a default in place of what was written would be a false witness
+    return partial
+
+
 def _items(report: Report, raw: object, at: KeyPath) -> list[tuple[KeyPath, dict[str, Any]]]:
     """The tables of an array of tables."""
     name = ".".join(str(part) for part in at if isinstance(part, str))
@@ -121,6 +156,7 @@ def _note_id(parts: Parts, array: str, at: KeyPath, item: Mapping[str, Any]) -> 
 
 def _item(parts: Parts, report: Report, array: str, at: KeyPath, raw: dict[str, Any]) -> None:
     if array == "bus":
+        parts.readable_buses.append((at, readable_fields(BusSettings, raw)))
         if (bus := _table(report, BusSettings, raw, at)) is not None:
             parts.buses.append((at, bus))
     elif array == "camera":
@@ -137,11 +173,14 @@ def _device(parts: Parts, report: Report, at: KeyPath, raw: dict[str, Any]) -> D
     part.head = _table(report, DeviceHead, {key: value for key, value in raw.items() if key in own}, at)
     for point_at, point_raw in _items(report, raw.get(POINT, []), (*at, POINT)):
         _note_id(parts, f"{POINT} of {at[-1]}", point_at, point_raw)
+        part.readable_points.append((point_at, readable_fields(PointSettings, point_raw)))
         if (point := _table(report, PointSettings, point_raw, point_at)) is not None:
             part.points.append((point_at, point))
     rest = {key: value for key, value in raw.items() if key not in own and key != POINT}
     if isinstance(name := raw.get("driver"), str):
         part.driver = _driver(report, at, name, rest)
+        with suppress(NoDriver):
+            part.readable_driver = part.driver or readable_driver(find_driver(name), rest)
     return part
 
 
