@@ -111,6 +111,10 @@ class PortOpener:
                 return await open_rfc2217(settings, self._worker, host_port(settings.port))
         except StillRunning:
             raise DeviceError(say("bus.still-opening", port=settings.port)) from None
+        except OSError as error:  # no file descriptor is free, not even to load what opens this kind of port
+            shown = f"{settings.baudrate} {settings.bytesize}{settings.parity}{settings.stopbits:g}"
+            reason = error.strerror or str(error)
+            raise DeviceError(say("bus.open-failed", port=settings.port, settings=shown, error=reason)) from error
         raise DeviceError(say("bus.bad-url", port=settings.port))
 
     async def _open_tty(self, settings: PortSettings) -> BytePort:
