@@ -18,8 +18,9 @@ LogFormat = Literal["text", "json"]
 
 PRIORITIES: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 """Python's levels as syslog priorities (RFC 5424, 6.2.1)."""
-NOISY_LIBRARIES: Final = ("pymodbus", "paho", "amqtt", "transitions", "asyncio")
-"""They log what we report ourselves, in words of their own."""
+NOISY_LIBRARIES: Final = ("pymodbus", "paho", "amqtt", "transitions")
+"""They log what we report ourselves, in words of their own. Not asyncio: its errors are exceptions that nobody else
+would tell of."""
 MEMORY: Final = 512
 """How many different failures `Loudness` remembers; more than a gateway has devices and brokers."""
 
@@ -90,6 +91,7 @@ def set_up(language: Language, *, format_: LogFormat = "text", level: int = logg
     root.setLevel(level)
     for name in NOISY_LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL if level > logging.DEBUG else logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
 
 
 class Loudness:

@@ -1,5 +1,6 @@
 """Backoff, log lines, sd_notify: each by itself."""
 
+import asyncio
 import json
 import logging
 import random
@@ -9,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+import pytest
+
 from agent.clock import NS_PER_S
 from agent.runtime.backoff import HEALTHY_S, SHORTEST_S, Backoff
 from agent.runtime.devices import probe_cap_s
-from agent.runtime.logs import JsonFormatter, Loudness, SiteFormatter
+from agent.runtime.logs import JsonFormatter, Loudness, SiteFormatter, set_up
 from agent.runtime.notify import Notifier
 from agent.texts import say
 
@@ -76,6 +79,19 @@ def test_a_failure_is_loud_once_and_again_when_it_says_something_new() -> None:
 def test_journald_lines_carry_a_priority_and_stay_one_line() -> None:
     line = SiteFormatter("zh-CN", journald=True).format(record("a\nb"))
     assert line == "<4>a\\nb"
+
+
+async def test_an_exception_that_nobody_took_is_in_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        set_up("en")
+        asyncio.get_running_loop().call_soon(lambda: 1 // 0)
+        await asyncio.sleep(0.01)
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    assert "ZeroDivisionError" in capsys.readouterr().err
 
 
 def test_texts_are_rendered_in_the_sites_language() -> None:
