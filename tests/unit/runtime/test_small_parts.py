@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import pytest
-
 from agent.clock import NS_PER_S
 from agent.runtime.backoff import HEALTHY_S, SHORTEST_S, Backoff
 from agent.runtime.devices import probe_cap_s
