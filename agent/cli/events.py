@@ -243,7 +243,13 @@ def verify(
     else:
         for text in report_texts(report):
             print(env.render(text))
-    return OK if report.ok else PROBLEM
+    return OK if is_proven(report) else PROBLEM
+
+
+def is_proven(report: "Report") -> bool:
+    """Whether there was something to check, and all of it is sound. Nothing at all proves nothing: it may be the wrong
+    file, or one that was emptied."""
+    return report.ok and report.events > 0
 
 
 def report_texts(report: "Report") -> "Iterator[Text]":
@@ -261,6 +267,9 @@ def report_texts(report: "Report") -> "Iterator[Text]":
             last=chain.head.seq,
             hash=chain.head.hash,
         )
+    if report.ok and not report.events:
+        yield say("cli.verify-nothing")
+        return
     verdict = "cli.verify-ok" if report.ok else "cli.verify-broken"
     yield say(verdict, events=report.events, duplicates=report.duplicates, problems=report.problem_count)
 
@@ -268,7 +277,7 @@ def report_texts(report: "Report") -> "Iterator[Text]":
 def report_json(env: Environment, report: "Report") -> dict[str, Any]:
     """What a check found, for programs."""
     return {
-        "ok": report.ok,
+        "ok": is_proven(report),
         "events": report.events,
         "duplicates": report.duplicates,
         "problem_count": report.problem_count,
