@@ -8,6 +8,7 @@ from agent.clock import NS_PER_S
 from agent.model import Lane, Stored
 
 REPEATED = "campus.alarm.repeated"
+RESTORED = "campus.alarm.restored"
 Point = tuple[str | None, str | None]
 
 
@@ -90,28 +91,37 @@ class LaneQueue:
 
 
 class Repeats:
-    """Holds back `campus.alarm.repeated`: one per point in `interval_s`. Held rows go out later, in order."""
+    """Holds back `campus.alarm.repeated`: one per point in `interval_s`. Held rows go out later, in order, and a
+    `campus.alarm.restored` waits behind those of its point: a contact that chatters sends a pair in `interval_s`, and
+    the district never hears of a release before its press. Everything else of the point is urgent and overtakes."""
 
     def __init__(self, interval_s: float, limit: int) -> None:
         self._interval_ns = round(interval_s * NS_PER_S)
         self._limit = limit
         self._last_ns: dict[Point, int] = {}
         self._held: dict[Point, deque[Stored]] = {}
+        self._left: set[Point] = set()
+        """Points of which a row was left to the journal: what follows it comes from there, too."""
         self.count = 0
         self.overflowed = False
         """More were offered than can be held: the journal must be read again once there is room."""
 
     def admit(self, row: Stored, now_ns: int) -> bool:
         """Whether `row` may go now; else it is held, or left to the journal."""
-        if row.type != REPEATED:
+        if row.type not in (REPEATED, RESTORED):
             return True
+        if not self.overflowed:
+            self._left.clear()
         point = (row.device, row.point)
-        held = self._held.get(point)
-        if not held and self._free(point, now_ns):
-            self._last_ns[point] = now_ns
-            return True
-        if self.count >= self._limit:
+        if point not in self._held and point not in self._left:
+            if row.type == RESTORED:
+                return True
+            if self._free(point, now_ns):
+                self._last_ns[point] = now_ns
+                return True
+        if self.count >= self._limit or point in self._left:
             self.overflowed = True
+            self._left.add(point)
         else:
             self._held.setdefault(point, deque()).append(row)
             self.count += 1
@@ -120,10 +130,11 @@ class Repeats:
     def release(self, now_ns: int) -> Stored | None:
         """Return a held row whose time has come."""
         for point, held in self._held.items():
-            if self._free(point, now_ns):
+            if self._due_ns(point, held[0]) <= now_ns:
                 row = held.popleft()
                 self.count -= 1
-                self._last_ns[point] = now_ns
+                if row.type == REPEATED:
+                    self._last_ns[point] = now_ns
                 if not held:
                     del self._held[point]
                 return row
@@ -131,13 +142,17 @@ class Repeats:
 
     def next_ns(self) -> int | None:
         """When the next held row may go (boot clock)."""
-        return min((self._last_ns[point] + self._interval_ns for point in self._held), default=None)
+        return min((self._due_ns(point, held[0]) for point, held in self._held.items()), default=None)
 
     def restart(self) -> None:
         """Forget the held rows: they are read from the journal again. When each point spoke last stays."""
         self._held.clear()
+        self._left.clear()
         self.count = 0
         self.overflowed = False
+
+    def _due_ns(self, point: Point, row: Stored) -> int:
+        return self._last_ns[point] + (self._interval_ns if row.type == REPEATED else 0)
 
     def _free(self, point: Point, now_ns: int) -> bool:
         last_ns = self._last_ns.get(point)

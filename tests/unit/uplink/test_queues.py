@@ -7,7 +7,7 @@ from agent.clock import NS_PER_S
 from agent.model import Lane, Stored
 from agent.uplink.awaiting import Awaiting
 from agent.uplink.extras import Extra, Extras
-from agent.uplink.lanes import REPEATED, LaneQueue, Repeats, SeqSet, Suspects
+from agent.uplink.lanes import REPEATED, RESTORED, LaneQueue, Repeats, SeqSet, Suspects
 
 
 def row(seq: int, type_: str = "campus.alarm.raised", point: str = "panic", lane: Lane = Lane.ALARM) -> Stored:
@@ -67,6 +67,65 @@ def test_more_repeats_than_room_are_left_to_the_journal() -> None:
         repeats.admit(row(seq, REPEATED), 0)
     assert repeats.count == 2
     assert repeats.overflowed
+
+
+def test_a_release_waits_behind_the_held_presses_of_its_point_and_goes_out_with_them() -> None:
+    repeats = Repeats(1.0, 10)
+    assert repeats.admit(row(1, RESTORED), 0), "nothing is held"
+    assert repeats.admit(row(2, REPEATED), 0)
+    assert repeats.admit(row(3, RESTORED), 1)
+    for seq in range(4, 8):  # the contact chatters
+        assert not repeats.admit(row(seq, REPEATED if seq % 2 == 0 else RESTORED), seq)
+    assert repeats.admit(row(8, RESTORED, point="duress"), 9), "another point's"
+    assert repeats.admit(row(9, "campus.alarm.escalated"), 9), "urgent"
+    sent = []
+    for now_ns in (NS_PER_S // 2, NS_PER_S, 2 * NS_PER_S):
+        while held := repeats.release(now_ns):
+            sent.append((now_ns // NS_PER_S, held.seq))
+    assert sent == [(1, 4), (1, 5), (2, 6), (2, 7)]
+    assert repeats.count == 0
+    assert repeats.next_ns() is None
+    assert repeats.admit(row(10, RESTORED), 2 * NS_PER_S)
+
+
+def test_what_follows_a_row_that_was_left_to_the_journal_is_left_there_too() -> None:
+    repeats = Repeats(1.0, 1)
+    assert repeats.admit(row(1, REPEATED), 0)
+    assert not repeats.admit(row(2, REPEATED), 0)
+    assert repeats.admit(row(3, REPEATED, point="duress"), 0)
+    assert not repeats.admit(row(4, REPEATED, point="duress"), 0), "no room"
+    assert not repeats.admit(row(5, RESTORED, point="duress"), 0), "its press is still in the journal"
+    assert repeats.overflowed
+    assert repeats.count == 1
+    repeats.release(NS_PER_S)
+    repeats.overflowed = False  # as the pump does when it asks the journal again
+    assert repeats.admit(row(4, REPEATED, point="duress"), NS_PER_S)
+    assert repeats.admit(row(5, RESTORED, point="duress"), NS_PER_S)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([REPEATED, RESTORED]), st.sampled_from("ab"), st.integers(0, NS_PER_S)), max_size=60
+    )
+)
+def test_presses_and_releases_of_a_point_keep_their_order(steps: list[tuple[str, str, int]]) -> None:
+    repeats, now_ns, sent = Repeats(1.0, 100), 0, list[Stored]()
+    for seq, (type_, point, wait_ns) in enumerate(steps, 1):
+        now_ns += wait_ns
+        one = row(seq, type_, point)
+        if repeats.admit(one, now_ns):
+            sent.append(one)
+        while held := repeats.release(now_ns):
+            sent.append(held)
+    while (due_ns := repeats.next_ns()) is not None:
+        now_ns = max(now_ns, due_ns)
+        held = repeats.release(now_ns)
+        assert held is not None
+        sent.append(held)
+    for point in "ab":
+        seqs = [one.seq for one in sent if one.point == point]
+        assert seqs == sorted(seqs)
+    assert len(sent) == len(steps)
 
 
 def test_a_row_that_kills_alone_is_convicted_and_its_companions_are_not() -> None:
