@@ -13,14 +13,16 @@ from agent.model import Stored
 
 @dataclass(slots=True, eq=False)
 class Append:
-    """Events and values to keep, for one transaction. `also` runs in it."""
+    """Events and values to keep, for one transaction. `also` runs in it. `first` runs in it before, and where it
+    returns something that is the answer, and the events are left out; where there is no room, only the events are."""
 
-    future: "asyncio.Future[tuple[Stored, ...]]"
+    future: "asyncio.Future[Any]"
     blanks: Sequence[Blank]
     save: Saves
     urgent: bool
     born_ns: int
     also: Callable[[Store], object] | None = None
+    first: Callable[[Store], Any] | None = None
 
     def goes_first(self) -> bool:
         """Alarms and faults; and values, whose order must be that of the calls: one that waited with the event lane
@@ -28,7 +30,7 @@ class Append:
         return self.urgent or bool(self.save)
 
     def may_be_refused(self) -> bool:
-        return not self.urgent and not self.save and self.also is None
+        return not self.urgent and not self.save and self.also is None and self.first is None
 
 
 @dataclass(slots=True, eq=False)
@@ -58,5 +60,7 @@ class Done:
     answers: list[tuple[Job, Any]] = field(default_factory=list)
     stored: list[Stored] = field(default_factory=list)
     evicted: list[int] = field(default_factory=list)
+    untaken: int = 0
+    """Events that found no room, of jobs that went on without them."""
     saves: dict[str, str | None] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)

@@ -9,20 +9,21 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
 from agent.clock import NS_PER_S, Clock
 from agent.journal import opening, reading, receipts, times, upkeep
 from agent.journal.ballast import Ballast
-from agent.journal.chain import published
+from agent.journal.chain import blank, published
 from agent.journal.core import READ_LIMIT, JournalCore
 from agent.journal.floor import FLOOR_EVERY_S, write_floor
+from agent.journal.jobs import Append
 from agent.journal.store import Store
 from agent.journal.types import Claim, Delivery, JournalSettings, ReceiptOutcome, Refused, Trouble
-from agent.model import Command, Lane, Moment, Receipt, Reply, Site, Stored
-from agent.texts import DEFAULT_LANGUAGE, Text, say
+from agent.model import Command, Event, Lane, Moment, Receipt, Reply, Site, Stored
+from agent.texts import Text, say
 
 CLOSE_TIMEOUT_S: Final = 10.0
 """A last commit and the checkpoint on a slow card."""
@@ -217,34 +218,44 @@ class Journal(JournalCore):
 
     # -- commands --
 
-    async def claim_command(self, command: Command) -> Claim:
+    async def claim_command(self, command: Command, *events: Event, reply: Reply | None = None) -> Claim:
         """Take a command, durably, before it runs. Whoever gets `new` runs it; it is given once, also across
-        restarts.
+        restarts. The events that tell of it are in the same transaction, of a known one they are left out; so is
+        `reply` of a command that will not run.
         """
         taken = upkeep.utc_text(self._clock.wall())
 
-        def run(store: Store) -> Claim:
+        def claim(store: Store) -> Claim | None:
             found = store.claim(command.id, command.verb, taken, self._life)
             if found is None:
-                return Claim("new")
-            life, reply = found
-            if reply is not None:
-                return Claim("known", _reply_from(reply))
-            if life == self._life:
-                return Claim("known")
-            unknown = Reply(
-                command.id, False, {"outcome": "unknown"}, say("journal.interrupted").render(DEFAULT_LANGUAGE)
-            )
-            store.finish(command.id, _reply_text(unknown))
-            return Claim("known", unknown, interrupted=True)
+                if reply is not None:
+                    store.finish(command.id, _reply_text(reply))
+                return None
+            life, text = found
+            if text is not None:
+                return Claim("known", _reply_from(text))
+            return Claim("known", interrupted=life != self._life)
 
-        claim: Claim = await self._call(run)
-        return claim
+        answer = await self._append_after(claim, events)
+        return answer if isinstance(answer, Claim) else Claim("new")
 
-    async def finish_command(self, id_: str, reply: Reply) -> None:
-        """Keep the reply of a command that was claimed; it is given again to whoever delivers it again."""
+    async def finish_command(self, id_: str, reply: Reply, *events: Event) -> bool:
+        """Keep the reply of a command that was claimed, and the events that tell how it went, in one transaction. The
+        reply is given again to whoever delivers the command again. False, and nothing done, if it had one.
+        """
         text = _reply_text(reply)
-        await self._call(lambda store: store.finish(id_, text))
+        answer = await self._append_after(lambda store: None if store.finish(id_, text) else False, events)
+        return answer is not False
+
+    async def unfinished_commands(self, limit: int = 100) -> list[tuple[str, str]]:
+        """The commands that an earlier run of the agent took and never answered: `(id, verb)`, oldest first."""
+        found: list[tuple[str, str]] = await self._call(lambda store: store.unfinished(self._life, limit))
+        return found
+
+    async def _append_after(self, first: Callable[[Store], Any], events: Sequence[Event]) -> Any:
+        blanks = [blank(event, self._site) for event in events]
+        future = self._loop.create_future()
+        return await self._put(Append(future, blanks, {}, False, self._clock.boottime_ns(), first=first))
 
     # -- time --
 

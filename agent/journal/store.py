@@ -297,8 +297,18 @@ class Store:
             self._execute("INSERT INTO command (id, verb, taken, life) VALUES (?, ?, ?, ?)", (id_, verb, taken, life))
         return row
 
-    def finish(self, id_: str, reply: str) -> None:
+    def finish(self, id_: str, reply: str) -> bool:
+        """Keep a reply; False if there is one."""
+        if self._execute("SELECT 1 FROM command WHERE id = ? AND reply IS NOT NULL", (id_,)).fetchone():
+            return False
         self._execute("UPDATE command SET reply = ? WHERE id = ?", (reply, id_))
+        return True
+
+    def unfinished(self, life: str, limit: int) -> list[tuple[str, str]]:
+        """The oldest commands that another life took and did not answer: `(id, verb)`."""
+        return self._execute(
+            "SELECT id, verb FROM command WHERE reply IS NULL AND life != ? ORDER BY rowid LIMIT ?", (life, limit)
+        ).fetchall()
 
     def forget_commands(self, before: str | None, keep_rows: int, limit: int) -> int:
         """Drop commands taken before a time, and the oldest beyond `keep_rows`; at most `limit` of them."""

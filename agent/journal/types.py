@@ -43,7 +43,8 @@ class Trouble:
 @dataclass(frozen=True, slots=True)
 class Claim:
     """`new`: run it, then `finish_command`. `known`: don't; answer `reply`, or nothing yet if that is None (it is still
-    running). `interrupted`: the agent stopped between the claim and the reply, so nobody knows what was carried out.
+    running). `interrupted`: the agent stopped between the claim and the reply, so nobody knows what was carried out;
+    `finish_command` is still to be called.
     """
 
     state: Literal["new", "known"]

@@ -11,7 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -176,10 +176,12 @@ class Writer:
         return fresh
 
     def _transact(self, batch: list[Job], done: Done) -> None:
-        plain = len(batch) == 1 and isinstance(batch[0], Append) and not batch[0].save and batch[0].also is None
+        job = batch[0]
+        plain = len(batch) == 1 and isinstance(job, Append) and not job.save and job.also is None and job.first is None
         appends = [job for job in batch if isinstance(job, Append)]
         wants_room = any(not job.urgent for job in appends) and (self.disk_full or self.room.is_short())
         lost: list[Blank] = []
+        refuse = False
         single = plain and not wants_room and not self._never_taken and len(appends[0].blanks) <= ROWS_PER_STATEMENT
         if not single:
             self.store.begin()
@@ -190,7 +192,7 @@ class Writer:
                 appends = [job for job in appends if not job.may_be_refused()]
             elif self._never_taken and any(not job.urgent for job in appends):
                 lost.append(blank(never_taken_event(self._clock, self._never_taken), self._site))
-        rows, head = self._chain(lost, appends, done)
+        rows, head = self._chain(lost, self._admit(appends, refuse, done), done)
         self.store.insert(rows)
         for job in appends:
             done.saves.update(job.save)
@@ -214,7 +216,7 @@ class Writer:
             else:
                 self._saved[key] = value
         self.room.wrote(len(rows), sum(len(body) for _, body, _ in rows))
-        refused = 0
+        refused = done.untaken
         for job, answer in done.answers:
             if isinstance(job, Append) and isinstance(answer, JournalFull):
                 refused += len(job.blanks)
@@ -232,7 +234,23 @@ class Writer:
                 done.troubles.append(Trouble("evicted", text))
             self._evicting = True
 
-    def _chain(self, lost: list[Blank], appends: list[Append], done: Done) -> tuple[list[NewRow], Head]:
+    def _admit(self, appends: list[Append], refuse: bool, done: Done) -> list[tuple[Append, Sequence[Blank]]]:
+        """Say which events come in: `first` of a job may answer without them, and they are not what must find room."""
+        admitted: list[tuple[Append, Sequence[Blank]]] = []
+        for job in appends:
+            answer = None if job.first is None else job.first(self.store)
+            if answer is not None:
+                done.answers.append((job, answer))
+            elif job.first is not None and refuse and not job.urgent:
+                done.untaken += len(job.blanks)
+                admitted.append((job, ()))
+            else:
+                admitted.append((job, job.blanks))
+        return admitted
+
+    def _chain(
+        self, lost: list[Blank], appends: Sequence[tuple[Append, Sequence[Blank]]], done: Done
+    ) -> tuple[list[NewRow], Head]:
         """Give every event its place, and its hash."""
         journal = self.journal_id.encode()
         seq, hash_ = self.head.seq, self.head.hash
@@ -255,8 +273,8 @@ class Writer:
 
         for one in lost:
             link(one)
-        for job in appends:
-            done.answers.append((job, tuple([link(one) for one in job.blanks])))
+        for job, blanks in appends:
+            done.answers.append((job, tuple([link(one) for one in blanks])))
         return rows, Head(seq, hash_)
 
     # -- room --

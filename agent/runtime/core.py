@@ -117,6 +117,7 @@ class Core:
             server = await self._serve_control(ControlMethods(self._parts, desk, commands, reloader.reload))
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
             await self._begin(journal)
+            await commands.close_interrupted()
             await field.apply(config)
             tasks = [
                 group.create_task(work, name=name)

@@ -16,7 +16,7 @@ from typing import Final, Literal, TypeAlias
 
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import UplinkSettings
-from agent.journal import Journal, JournalError, JournalFull
+from agent.journal import Claim, Journal, JournalError, JournalFull
 from agent.model import Command, Event, JsonValue, Lane, Reply, new_event
 from agent.texts import Language, Spoken, Text, say
 from agent.uplink.limits import DEFAULT, Limits
@@ -146,8 +146,20 @@ class CommandDesk:
             log.error("command %s failed", command.verb, exc_info=True)
             text = say("uplink.command-error", verb=command.verb, error=f"{type(error).__name__}: {error}")
             outcome, reply = "failed", self._reply(command.id, "error", text)
-        await self._tell(outcome, command.id, command.verb, command.actor, reason=reply.reason)
-        await self._journal.finish_command(command.id, reply)
+        event = self._event(outcome, command.id, command.verb, command.actor, reason=reply.reason)
+        await self._journal.finish_command(command.id, reply, event)
+        return reply
+
+    async def close_interrupted(self) -> None:
+        """Record and answer, once, the commands that were under way when the last run ended. Raises JournalError."""
+        while unfinished := await self._journal.unfinished_commands():
+            for id_, verb in unfinished:
+                await self._close(id_, verb)
+
+    async def _close(self, id_: str, verb: str) -> Reply:
+        reply = self._reply(id_, "interrupted", say("uplink.command-interrupted"))
+        event = self._event("interrupted", id_, verb, None, code="interrupted", reason=reply.reason)
+        await self._journal.finish_command(id_, reply, event)
         return reply
 
     async def tell_untold(self) -> None:
@@ -175,24 +187,29 @@ class CommandDesk:
         if handler is None:
             text = say("uplink.command-unknown", verb=command.verb, known=", ".join(sorted(self._verbs)))
             return await self._refuse_command(command, "unknown-verb", text)
-        claim = await self._journal.claim_command(command)
-        if claim.state == "known":
-            if claim.reply:
-                return claim.reply
-            code: Code = "interrupted" if claim.interrupted else "running"
-            return self._reply(command.id, code, say(f"uplink.command-{code}"))
         if self._expired(command):
-            assert command.expires is not None
-            text = say(
-                "uplink.command-expired" if self._clock.quality() == "synced" else "uplink.command-expired-unsynced",
-                expires=command.expires.isoformat(timespec="seconds"),
-                now=self._clock.wall().isoformat(timespec="seconds"),
-            )
-            reply = await self._refuse_command(command, "expired", text)
-            await self._journal.finish_command(command.id, reply)
-            return reply
-        await self._tell("received", command.id, command.verb, command.actor, args=bounded(command.args))
-        return Ready(command, handler)
+            text = self._expired_text(command)
+            late = self._reply(command.id, "expired", text)
+            told = await self._refusal(command.id, command.verb, command.actor, "expired", text)
+            claim = await self._journal.claim_command(command, *told, reply=late)
+            return late if claim.state == "new" else await self._known(command, claim)
+        event = self._event("received", command.id, command.verb, command.actor, args=bounded(command.args))
+        claim = await self._journal.claim_command(command, event)
+        return Ready(command, handler) if claim.state == "new" else await self._known(command, claim)
+
+    async def _known(self, command: Command, claim: Claim) -> Reply:
+        """The reply to a command that came before."""
+        if claim.interrupted:
+            return await self._close(command.id, command.verb)
+        return claim.reply or self._reply(command.id, "running", say("uplink.command-running"))
+
+    def _expired_text(self, command: Command) -> Text:
+        assert command.expires is not None
+        return say(
+            "uplink.command-expired" if self._clock.quality() == "synced" else "uplink.command-expired-unsynced",
+            expires=command.expires.isoformat(timespec="seconds"),
+            now=self._clock.wall().isoformat(timespec="seconds"),
+        )
 
     def _expired(self, command: Command) -> bool:
         return command.expires is not None and command.expires <= self._clock.wall()
@@ -203,19 +220,23 @@ class CommandDesk:
         return reply
 
     async def _refuse(self, id_: str | None, verb: str, actor: str | None, code: Code, text: Text) -> Reply | None:
-        await self.tell_untold()
-        if self._told < self._limits.refusals_per_minute:
-            self._told += 1
-            await self._tell("refused", id_, verb[:64], actor, code=code, reason=text.render(self._language))
-        else:
-            self._untold[code] += 1
+        for event in await self._refusal(id_, verb, actor, code, text):
+            await self._record(event)
         return self._reply(id_, code, text) if id_ else None
 
-    async def _tell(self, what: str, id_: str | None, verb: str, actor: str | None, **more: JsonValue) -> None:
+    async def _refusal(self, id_: str | None, verb: str, actor: str | None, code: Code, text: Text) -> list[Event]:
+        """The event of a refusal; none where there have been too many, which are told by their number."""
+        await self.tell_untold()
+        if self._told >= self._limits.refusals_per_minute:
+            self._untold[code] += 1
+            return []
+        self._told += 1
+        return [self._event("refused", id_, verb[:64], actor, code=code, reason=text.render(self._language))]
+
+    def _event(self, what: str, id_: str | None, verb: str, actor: str | None, **more: JsonValue) -> Event:
         event = new_event(f"campus.command.{what}", Lane.EVENT, self._clock.moment())
         told = {"command": id_, "verb": verb, "actor": actor, **more}
-        data = {name: value for name, value in told.items() if value is not None}
-        await self._record(replace(event, data=data))
+        return replace(event, data={name: value for name, value in told.items() if value is not None})
 
     async def _record(self, event: Event) -> None:
         """Journal what became of a command. A journal with no room for it counts it as lost; an acknowledgement must

@@ -257,6 +257,28 @@ async def test_a_slow_command_holds_up_no_other(tmp_path: Path) -> None:
             )
 
 
+async def test_a_command_that_a_dead_process_left_is_closed_once_and_answered(tmp_path: Path) -> None:
+    async def hang(_command: Command) -> Mapping[str, JsonValue]:
+        await asyncio.Event().wait()
+        return {}
+
+    reply = {"id": "cut", "ok": False, "result": {"code": "interrupted"}}
+    with Broker(tmp_path / "mq") as broker:
+        async with District(broker.port, SITE) as district:
+            async with school(tmp_path, broker.url, verbs={"inspect": hang}, close=False):
+                await district.status("online")
+                district.send("command/inspect", json.dumps({"id": "cut", "args": {}}))
+                await district.event(type="campus.command.received")
+            for _ in range(2):
+                async with school(tmp_path, broker.url, verbs={"inspect": hang}) as here:
+                    await here.connected()
+                    await here.desk.close_interrupted()
+                    answer = await district.command("inspect", {}, id="cut")
+                    assert {name: answer[name] for name in reply} == reply
+                    told = [row.type for row in await here.journal.rows(1, 99) if "command" in row.type]
+                    assert told == ["campus.command.received", "campus.command.interrupted"]
+
+
 async def test_a_flood_of_bad_commands_does_not_fill_the_journal(tmp_path: Path) -> None:
     with Broker(tmp_path / "mq") as broker:
         async with District(broker.port, SITE) as district, school(tmp_path, broker.url) as here:

@@ -1,6 +1,7 @@
 """The journal through its own door: durable, due, marked, received, commanded, corrected."""
 
 import asyncio
+import contextlib
 import json
 import sqlite3
 from datetime import timedelta
@@ -11,6 +12,11 @@ import pytest
 from agent.journal import JournalError, JournalLocked, NotJson, verify_database, verify_path
 from agent.model import ZERO_HASH, Command, Head, Lane, Receipt, Reply, Stored
 from tests.unit.journal.kit import body, event, journal_at, published_lines, sim_clock, troubles_of
+
+COUNTS = (
+    "SELECT (SELECT count(*) FROM command), (SELECT count(*) FROM event WHERE lane = 'event'),"
+    " (SELECT count(reply) FROM command), (SELECT count(*) FROM event WHERE lane = 'fault')"
+)
 
 
 @pytest.fixture
@@ -178,12 +184,50 @@ async def test_command_that_a_restart_interrupted_is_not_run_again(path: Path) -
     clock = sim_clock()
     async with journal_at(path, clock) as journal:
         assert (await journal.claim_command(Command("c-1", "output", {}))).state == "new"
-    for _ in range(2):
-        async with journal_at(path, clock) as journal:
-            claim = await journal.claim_command(Command("c-1", "output", {}))
-            assert claim.state == "known"
-            assert claim.reply is not None
-            assert (claim.reply.ok, claim.reply.result) == (False, {"outcome": "unknown"})
+    async with journal_at(path, clock) as journal:
+        claim = await journal.claim_command(Command("c-1", "output", {}))
+        assert (claim.state, claim.reply, claim.interrupted) == ("known", None, True)
+        assert await journal.unfinished_commands() == [("c-1", "output")]
+        reply = Reply("c-1", False, {"code": "interrupted"}, "it was interrupted")
+        assert await journal.finish_command("c-1", reply, event(clock, Lane.EVENT))
+        assert not await journal.finish_command("c-1", Reply("c-1", True, {}), event(clock, Lane.EVENT))
+        assert await journal.unfinished_commands() == []
+        assert journal.head.seq == 1
+    async with journal_at(path, clock) as journal:
+        claim = await journal.claim_command(Command("c-1", "output", {}))
+        assert (claim.state, claim.reply, claim.interrupted) == ("known", reply, False)
+
+
+async def test_a_claim_and_its_event_are_one_transaction(path: Path) -> None:
+    clock = sim_clock()
+    seen: list[tuple[int, int, int, int]] = []
+    async with journal_at(path, clock) as journal:
+        with contextlib.closing(sqlite3.connect(path)) as reader:
+
+            async def claim(number: int) -> None:
+                id_ = f"c-{number % 30}"
+                await journal.claim_command(Command(id_, "output", {}), event(clock, Lane.EVENT))
+                seen.append(reader.execute(COUNTS).fetchone())
+                await journal.finish_command(id_, Reply(id_, True, {}), event(clock, Lane.FAULT))
+                seen.append(reader.execute(COUNTS).fetchone())
+
+            await asyncio.gather(*[claim(number) for number in range(60)])
+        assert journal.head.seq == 60  # a known one leaves no second event
+    assert {(claimed - received, replied - finished) for claimed, received, replied, finished in seen} == {(0, 0)}
+    assert seen[-1] == (30, 30, 30, 30)
+
+
+async def test_a_command_is_taken_without_its_events_where_there_is_no_room_for_them(path: Path) -> None:
+    clock = sim_clock()
+    async with journal_at(path, clock, max_size_bytes=64 << 10) as journal:
+        told = troubles_of(journal)
+        await journal.append(*[event(clock, Lane.ALARM, pad="x" * 400) for _ in range(200)])
+        head = journal.head.seq
+        assert (await journal.claim_command(Command("c-1", "ack", {}), event(clock, Lane.EVENT))).state == "new"
+        assert await journal.finish_command("c-1", Reply("c-1", True, {}), event(clock, Lane.EVENT))
+        assert (await journal.claim_command(Command("c-1", "ack", {}), event(clock, Lane.EVENT))).state == "known"
+        assert journal.head.seq == head
+        assert [one.kind for one in told] == ["refused-events"]
 
 
 async def test_old_commands_are_forgotten(path: Path) -> None:
