@@ -29,6 +29,8 @@ Delivery = Literal["due", "stuck", "delivered"]
 
 EVENTS: Final = "event"
 """The kind of the topics that rows go to."""
+TEST_TYPE: Final = "campus.test.uplink"
+"""The event of `test uplink`."""
 EVENT_TYPE: Final = "application/cloudevents+json"
 """CloudEvents 1.0.2 JSON format 3; MQTT 5 carries it as the content type (CloudEvents MQTT binding 3.2)."""
 HOUSEKEEPING_S: Final = 1.0
@@ -106,6 +108,10 @@ class Pump:
         overdue = since_ns is not None and now_ns - since_ns > self._limits.stuck_s * NS_PER_S
         return "stuck" if overdue else "due"
 
+    def serves(self, connection: Connection) -> bool:
+        """Whether rows go out on this connection now."""
+        return self._connection is connection
+
     async def serve(self, connection: Connection) -> Ended:
         """Publish on `connection` until it ends; return why it did. Raises JournalError."""
         await self._flush_marks()
@@ -171,6 +177,7 @@ class Pump:
             self._journal_id = self._journal.id
             self._restart()
             self._sent.clear()
+            self._flight.clear()
             self._acked.clear()
             self._refused.clear()
             self.resender.awaiting.clear()
@@ -319,9 +326,9 @@ class Pump:
         )
 
     def _on_ack(self, row: Stored, journal_id: str, code: int | None) -> None:
-        self._flight.pop(row.seq, None)
         if journal_id != self._journal_id:
             return
+        self._flight.pop(row.seq, None)
         if code is None:
             self._cut.append(row.seq)
             return
@@ -336,6 +343,8 @@ class Pump:
             if row.lane == Lane.ALARM:
                 self._mark_now.set()
                 self.resender.acked(row.seq)
+            elif row.type == TEST_TYPE:  # somebody looks at the time that it takes
+                self._mark_now.set()
             self._marks.set()
         self.wake()
 

@@ -26,7 +26,7 @@ from agent.uplink.inbox import Inbox
 from agent.uplink.limits import DEFAULT, Limits
 from agent.uplink.mqtt import Connection
 from agent.uplink.payloads import rfc3339
-from agent.uplink.pump import Delivery, Pump
+from agent.uplink.pump import TEST_TYPE, Delivery, Pump
 from agent.uplink.resend import Interrupted
 from agent.uplink.sockets import ConnectFailed, Resolver
 from agent.uplink.topics import Topics
@@ -38,6 +38,10 @@ log = logging.getLogger(__name__)
 Receipts = Literal["off", "never", "live"]
 SUPERVISE_S: Final = 1.0
 """How often conditions that last (nothing connected, an alarm undelivered) are looked at."""
+LOOK_S: Final = 0.02
+"""How often it is looked whether something that is on its way has come."""
+LAST_WORDS_S: Final = 1.0
+"""A stop is an event too. On a young connection it waits for three answers of the broker, each up to 40 ms (Nagle)."""
 STALLED_S: Final = 60.0
 """The pump turns every second while it is connected; a minute without is a hang."""
 TEST_S: Final = 15.0
@@ -149,6 +153,8 @@ class Uplink:
         connection = self._connection
         if connection is None or connection.ended.done():
             return None
+        if not self._pump.serves(connection):
+            return None  # it has only just been made
         if connection.oldest_in_flight_s > 3 * self._limits.puback_s:
             return say("uplink.stalled", seconds=round(connection.oldest_in_flight_s))
         idle_s = (self._clock.boottime_ns() - self._pump.last_turn_ns) / NS_PER_S
@@ -168,7 +174,7 @@ class Uplink:
             raise Interrupted(say("uplink.not-connected"))
         loop = asyncio.get_running_loop()
         began = loop.time()
-        (row,) = await self._journal.append(new_event("campus.test.uplink", Lane.EVENT, self._clock.moment()))
+        (row,) = await self._journal.append(new_event(TEST_TYPE, Lane.EVENT, self._clock.moment()))
         puback_ms = await self._until(row.seq, ("acked", "received"), began, TEST_S)
         receipt_ms: float | None = None
         if puback_ms is None:
@@ -197,17 +203,28 @@ class Uplink:
             raise first_of(errors) from None
 
     async def close(self, deadline_s: float) -> None:
-        """Drain the alarm lane, say offline, disconnect: at most `deadline_s`."""
+        """Drain the alarm lane, wait for what else is on its way, say offline, disconnect: at most `deadline_s`."""
         self._closing.set()
         try:
             async with asyncio.timeout(deadline_s):
                 if self._connection is not None:
                     await self._pump.drained(everything=False)
+                    await self._last_words()
+                    self._pump.quiet = True
+                    await self._pump.drained(everything=True)
                     await self._herald.tell_offline()
         except TimeoutError:
             log.warning(say("uplink.close-timeout", deadline_s=deadline_s))
         if self._connection is not None:
             await self._connection.close()
+
+    async def _last_words(self) -> None:
+        """Give the newest event a moment to be acknowledged; behind a backlog it stays due."""
+        newest = self._journal.head.seq
+        for _ in range(round(LAST_WORDS_S / LOOK_S)):
+            if self._journal.delivery(newest) != "due":
+                return
+            await self._clock.sleep(LOOK_S)
 
     # choosing and connecting
 
