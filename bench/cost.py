@@ -67,7 +67,7 @@ async def measure_idle() -> tuple[Result, Result]:
             memory.limit("resident memory of the core", rss_mib, RSS_LIMIT_MIB, "MiB")
     result.notes = [
         f"Percent of one core over {MEASURE_S:.0f} s. The peer is a bare pymodbus asyncio loop: FC02 of each unit "
-        "every 50 ms. The agent begins a round every 40 ms, so that a press of 50 ms always meets a look. A pty knows "
+        "every 50 ms. The agent begins a round every 35 ms, so that a press of 50 ms always meets a look. A pty knows "
         "no line time: a real line bounds the rounds of both."
     ]
     return result, memory
