@@ -158,7 +158,7 @@ async def test_what_was_lost_counts_as_held_and_the_alarms_between_still_come(
         async with district:
             subscribed = 2 if again else 1
             async with asyncio.timeout(20):
-                while broker.log.count("SUBSCRIBE from district-consumer") < subscribed:
+                while broker.log.count("SUBSCRIBE from district-consumer") < subscribed:  # noqa: ASYNC110 - it is another process
                     await asyncio.sleep(0.02)
             async with school(tmp_path, broker.url, max_size_bytes=size) as here:
                 await here.press()
