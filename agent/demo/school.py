@@ -85,7 +85,7 @@ class School:
     async def __aenter__(self) -> Self:
         try:
             await self._start()
-        except BaseException:
+        except BaseException:  # also when cancelled: no process may stay behind
             await self._stack.aclose()
             raise
         return self

@@ -146,7 +146,7 @@ def _open_file(path: Path, moment: Moment) -> Opened:
         store.begin()
         store.set_meta({"opened": moment.wall.isoformat(timespec="seconds")})
         store.commit()
-    except BaseException:
+    except BaseException:  # raised again; the file must not stay open
         connection.close()
         raise
     return opened

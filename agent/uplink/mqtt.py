@@ -138,7 +138,7 @@ class Connection:
             connection._finish(Ended("silent", say("uplink.closed")))
             failure = NotModern if protocol == "5" else ConnectFailed
             raise failure(say("uplink.connack-timeout", broker=str(broker), timeout_s=timeout_s)) from None
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody else would close it
             connection._finish(Ended("closed", say("uplink.closed")))
             raise
         return connection

@@ -112,7 +112,7 @@ class Dialer:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT_MS)
             return await self._secure(broker, sock) if broker.tls else sock
-        except BaseException:
+        except BaseException:  # also when cancelled: nobody else knows of this socket
             sock.close()
             raise
 
@@ -158,7 +158,7 @@ class Dialer:
         except OSError as error:
             sock.close()
             raise ConnectFailed(tls_text(error, broker, self.clock), refused=True) from None
-        except BaseException:
+        except BaseException:  # also when cancelled
             sock.close()
             raise
         return sock
@@ -170,7 +170,7 @@ async def connect(address: Address) -> socket.socket:
     try:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address[1])
-    except BaseException:
+    except BaseException:  # also when cancelled, as the slower of two addresses is
         sock.close()
         raise
     return sock

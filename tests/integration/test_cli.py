@@ -234,7 +234,7 @@ async def test_run_becomes_the_daemon_without_the_command_lines_libraries(school
     process = await start(school.daemon.config, "run", "--log-format", "json")
     try:
         async with asyncio.timeout(RUN_S):
-            while (status := await cli(school.daemon.config, "status", "--json")).out == "":  # noqa: ASYNC110
+            while (status := await cli(school.daemon.config, "status", "--json")).out == "":  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.2)
         assert status.json["pid"] == process.pid
         assert "agent.runtime" in loaded_files(process.pid)
