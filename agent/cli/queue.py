@@ -8,7 +8,7 @@ import typer
 from agent.cli.shared import OK, PROBLEM, JsonFlag, command, environment, group, print_json
 from agent.cli.words import clock_time, event_word, place, word
 from agent.model import JsonValue, Lane
-from agent.texts import Language
+from agent.texts import Language, say
 
 app = group("cli.help-queue")
 
@@ -91,4 +91,10 @@ def row_cells(row: Mapping[str, Any], language: Language, *, refused: bool) -> l
     if not refused:
         return [*cells, word("state", row["state"], language)]
     code = "-" if row["code"] is None else f"0x{row['code']:02X}"  # as the MQTT 5 specification writes it
-    return [*cells, code, row["reason"] or "-"]
+    return [*cells, code, refusal_words(row["reason"], code, language)]
+
+
+def refusal_words(reason: str | None, code: str, language: Language) -> str:
+    """The reason of a refusal. The journal keeps it in English; the common one is told in the reader's language."""
+    common = say("uplink.puback-refused", code=code)
+    return common.render(language) if reason == common.render("en") else reason or "-"

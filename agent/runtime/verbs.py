@@ -45,8 +45,10 @@ class Verbs:
         link = self._links.get(device)
         if link is None:
             raise Refusal(say("runtime.no-device", device=device, known=", ".join(sorted(self._links)) or "-"))
-        if output not in link.device.settings.outputs_available():
-            raise Refusal(say("runtime.no-output", device=device, output=output))
+        available = link.device.settings.outputs_available()
+        if output not in available:
+            known = f"{available[0]}..{available[-1]}" if isinstance(available, range) and available else "-"
+            raise Refusal(say("runtime.no-output", device=device, output=output, known=known))
         until_ns = self._clock.boottime_ns() + round(seconds * NS_PER_S)
         self._desk.engine.override(device, output, value, until_ns)
         self._desk.poke()

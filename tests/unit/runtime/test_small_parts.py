@@ -93,9 +93,10 @@ async def test_an_exception_that_nobody_took_is_in_the_log(capsys: pytest.Captur
 
 
 def test_texts_are_rendered_in_the_sites_language() -> None:
-    text = say("runtime.no-output", device="guardroom", output=9)
-    assert SiteFormatter("zh-CN", journald=True).format(record(text)) == "<4>设备 guardroom 没有输出 9"
-    assert SiteFormatter("en", journald=True).format(record("%s!", text)) == "<4>device guardroom has no output 9!"
+    text = say("runtime.no-output", device="guardroom", output=9, known="0..7")
+    chinese, english = SiteFormatter("zh-CN", journald=True), SiteFormatter("en", journald=True)
+    assert chinese.format(record(text)) == "<4>设备 guardroom 没有输出 9；它有的输出：0..7"
+    assert english.format(record("%s!", text)) == "<4>device guardroom has no output 9; it has 0..7!"
 
 
 def test_json_lines_name_what_happened_by_its_key() -> None:
