@@ -13,29 +13,79 @@ from typing import ClassVar, Final, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.camera import (
+    CAMERA_EVENT_KINDS,
+    BadReply,
+    CameraError,
+    CameraEvent,
+    CameraEventKind,
+    CameraLink,
+    CameraSession,
+    Channel,
+    Codec,
+    Features,
+    Identity,
+    LoginGate,
+    LoginRefused,
+    Move,
+    NotOffered,
+    Preset,
+    Profile,
+    Recordings,
+    StreamFailed,
+    StreamRole,
+    StreamSource,
+    Transport,
+    Unreachable,
+)
 from agent.clock import NS_PER_S, Clock
 from agent.texts import Spoken, Text, say
 from agent.units import BadSetting, Duration, Size
 
 __all__ = [
+    "CAMERA_EVENT_KINDS",
     "NS_PER_S",
     "BadFrame",
+    "BadReply",
     "BadSetting",
     "BusDriver",
+    "CameraDriver",
+    "CameraError",
+    "CameraEvent",
+    "CameraEventKind",
+    "CameraLink",
+    "CameraSession",
+    "Channel",
     "Clock",
+    "Codec",
     "DeviceError",
     "Driver",
     "Duration",
     "Exchange",
+    "Features",
     "Field",
+    "Identity",
     "Input",
     "Link",
+    "LoginGate",
+    "LoginRefused",
+    "Move",
     "NoReply",
+    "NotOffered",
+    "Plugin",
+    "Preset",
+    "Profile",
+    "Recordings",
     "Sample",
     "SampleStatus",
     "Seat",
     "Size",
+    "StreamFailed",
+    "StreamRole",
+    "StreamSource",
     "Text",
+    "Transport",
+    "Unreachable",
     "say",
 ]
 
@@ -151,9 +201,9 @@ class Link(Protocol):
         ...
 
 
-class Driver(BaseModel):
-    """A protocol. Subclasses name their source in the docstring, and describe every field. A field with a unit has
-    the unit in its name and TOML's key as its alias; Python code may use either."""
+class Plugin(BaseModel):
+    """A protocol, of devices or of cameras. Subclasses name their source in the docstring, and describe every field. A
+    field with a unit has the unit in its name and TOML's key as its alias; Python code may use either."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, hide_input_in_errors=True
@@ -161,6 +211,20 @@ class Driver(BaseModel):
 
     name: ClassVar[str]
     """As configuration writes it: `driver = "modbus-io"` is class `ModbusIo` in `drivers/modbus_io.py`."""
+
+
+class CameraDriver(Plugin):
+    """A protocol of cameras and recorders (agent.camera). It runs in the eye; the core only reads its settings, so
+    its module loads what is heavy inside `open`."""
+
+    @abstractmethod
+    async def open(self, link: CameraLink) -> CameraSession:
+        """Begin a conversation. Raises CameraError. Tries a login at most once."""
+
+
+class Driver(Plugin):
+    """A protocol of devices."""
+
     retry_cap_s: ClassVar[float] = 60.0
     """The longest wait between two starts of a device that fails. On a bus it grows with the number of units that are
     away, so that those that are there keep the line."""

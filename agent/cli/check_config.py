@@ -109,7 +109,8 @@ def overview(config: "Config") -> Iterable[Text]:
     )
     size = config.as_data()["journal"]["max_size"]
     yield say("config.show-journal", path=journal.path, size=size, keep=format_duration(journal.keep_s))
-    yield say("config.show-console", listen=config.console.listen, cameras=len(config.cameras))
+    listen = config.console.listen if config.console else "-"
+    yield say("config.show-console", listen=listen, cameras=len(config.cameras))
 
 
 def bus_lines(timing: "BusTiming") -> Iterable[Text]:

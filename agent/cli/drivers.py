@@ -8,7 +8,7 @@ from agent.cli.shared import MISUSE, OK, Environment, JsonFlag, command, command
 from agent.texts import Text, say
 
 if TYPE_CHECKING:
-    from agent.driver import Driver
+    from agent.driver import Plugin
 
 app = commands()
 
@@ -20,11 +20,11 @@ def drivers(
     as_json: JsonFlag = False,
 ) -> int:
     """List all drivers with their keys, or show one."""
-    from agent.config.drivers import NoDriver, driver_names, find_driver
+    from agent.config.drivers import NoDriver, find_plugin, plugin_names
 
     env = environment(ctx)
     try:
-        found = [find_driver(word) for word in ([name] if name else driver_names())]
+        found = [find_plugin(word) for word in ([name] if name else plugin_names())]
     except NoDriver as error:
         env.complain(error.text)
         return MISUSE
@@ -39,19 +39,20 @@ def drivers(
     return OK
 
 
-def describe(env: Environment, driver: "type[Driver]") -> dict[str, Any]:
+def describe(env: Environment, driver: "type[Plugin]") -> dict[str, Any]:
     """One driver as data."""
     return {
         "name": driver.name,
         "description": about(env, driver),
         "source": source_of(driver),
+        "of": array_of(driver),
         "needs_bus": needs_bus(driver),
         "fields": [describe_field(env, driver, key) for key in fields_of(driver)],
         "schema": schema_of(driver),
     }
 
 
-def describe_field(env: Environment, driver: "type[Driver]", key: str) -> dict[str, Any]:
+def describe_field(env: Environment, driver: "type[Plugin]", key: str) -> dict[str, Any]:
     """One key of a driver as data."""
     from agent.config.fields import field_text, keys_of
     from agent.config.schema import default_of, limits_of, type_word
@@ -66,21 +67,21 @@ def describe_field(env: Environment, driver: "type[Driver]", key: str) -> dict[s
     }
 
 
-def fields_of(driver: "type[Driver]") -> list[str]:
+def fields_of(driver: "type[Plugin]") -> list[str]:
     """The keys of a driver, in its order."""
     from agent.config.fields import keys_of
 
     return list(keys_of(driver))
 
 
-def schema_of(driver: "type[Driver]") -> dict[str, Any]:
+def schema_of(driver: "type[Plugin]") -> dict[str, Any]:
     """The JSON Schema of a driver's keys."""
     from agent.config.schema import property_of
 
     return {key: property_of(driver, key) for key in fields_of(driver)}
 
 
-def about(env: Environment, driver: "type[Driver]") -> str:
+def about(env: Environment, driver: "type[Plugin]") -> str:
     """What a driver is for: from the catalogue, else the first line of its docstring."""
     from agent.config.fields import table_of
     from agent.texts import room_texts
@@ -91,7 +92,7 @@ def about(env: Environment, driver: "type[Driver]") -> str:
     return (driver.__doc__ or driver.name).strip().splitlines()[0]
 
 
-def source_of(driver: "type[Driver]") -> str | None:
+def source_of(driver: "type[Plugin]") -> str | None:
     """The standard or manual that a driver follows, as its docstring names it."""
     for line in (driver.__doc__ or "").splitlines():
         if line.strip().startswith("Source:"):
@@ -99,11 +100,25 @@ def source_of(driver: "type[Driver]") -> str | None:
     return None
 
 
-def needs_bus(driver: "type[Driver]") -> bool:
+def needs_bus(driver: "type[Plugin]") -> bool:
     """Whether its devices share a line."""
     from agent.driver import BusDriver
 
     return issubclass(driver, BusDriver)
+
+
+def array_of(driver: "type[Plugin]") -> str:
+    """Where the configuration names it: `device` or `camera`."""
+    from agent.driver import CameraDriver
+
+    return "camera" if issubclass(driver, CameraDriver) else "device"
+
+
+def place_of(driver: "type[Plugin]") -> str:
+    """Which sentence says where it belongs."""
+    if array_of(driver) == "camera":
+        return "of-camera"
+    return "on-bus" if needs_bus(driver) else "off-bus"
 
 
 def plain(env: Environment, text: "Text | str | None") -> str:
@@ -111,12 +126,12 @@ def plain(env: Environment, text: "Text | str | None") -> str:
     return env.render(text) if isinstance(text, Text) else text or ""
 
 
-def show(env: Environment, driver: "type[Driver]", *, in_full: bool) -> None:
+def show(env: Environment, driver: "type[Plugin]", *, in_full: bool) -> None:
     """Print one driver; in full with its source, limits and an example."""
     print(f"{driver.name}  {about(env, driver)}")
     if in_full and (source := source_of(driver)) is not None:
         env.say("config.driver-source", source=source)
-    env.say("config.driver-on-bus" if needs_bus(driver) else "config.driver-off-bus")
+    env.say(f"config.driver-{place_of(driver)}")
     described = [describe_field(env, driver, key) for key in fields_of(driver)]
     rows = []
     for field in described:
@@ -146,13 +161,15 @@ def limits_word(limits: dict[str, str]) -> str:
     return ", ".join(f"{signs[name]} {limit}" for name, limit in limits.items()) or "-"
 
 
-def example(driver: "type[Driver]") -> str:
+def example(driver: "type[Plugin]") -> str:
     """A device to start from: what must be given, and the rest as it is by default."""
     from agent.config.fields import keys_of
     from agent.config.schema import default_of
     from agent.units import shown
 
-    lines = ["[[device]]", 'id = "..."', 'name = "..."', f'driver = "{driver.name}"']
+    array = array_of(driver)
+    lines = [f"[[{array}]]", 'id = "..."', 'name = "..."', f'driver = "{driver.name}"']
+    lines += ['address = "..."', 'username = "..."', "password = ..."] if array == "camera" else []
     lines += ['bus = "..."'] if needs_bus(driver) else []
     for key, field in keys_of(driver).items():
         default = default_of(driver, key)

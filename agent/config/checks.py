@@ -22,7 +22,7 @@ SMALL_JOURNAL_BYTES: Final = 64 << 20
 """Some hundred thousand events: a district that is away for a month still loses nothing."""
 VERBS: Final = frozenset(
     {"ack", "reset", "output", "snapshot", "clip", "stream-start", "stream-stop", "ptz", "inspect", "drill-start"}
-    | {"drill-stop", "selftest", "replay", "ping", "inventory"}
+    | {"drill-stop", "selftest", "replay", "ping", "inventory", "patrol"}
 )
 """The verbs of the contract (DESIGN 6); of the families only the beginnings are fixed."""
 VERB_FAMILIES: Final = ("hazard-", "config-")
@@ -114,9 +114,10 @@ def check_journal(journal: JournalSettings, report: Report) -> None:
 def check_ids(parts: Parts, report: Report) -> None:
     """Ids twice. Devices and cameras share one space: both are a level of the same topics."""
     check_unique(report, parts.ids.get("bus", []))
+    check_unique(report, parts.ids.get("patrol", []))
     check_unique(report, parts.ids.get("device", []) + parts.ids.get("camera", []))
     for array, ids in parts.ids.items():
-        if array not in ("bus", "device", "camera"):
+        if array not in ("bus", "device", "camera", "patrol"):
             check_unique(report, ids)
 
 
@@ -134,8 +135,9 @@ def check_unique(report: Report, ids: Iterable[tuple[KeyPath, str]]) -> None:
 def check_literals(parts: Parts, report: Report) -> None:
     """Secrets that stand in the file itself."""
     tables: list[tuple[KeyPath, BaseModel]] = [((name,), table) for name, table in parts.tables.items()]
-    tables += parts.cameras
+    tables += [(part.at, part.head) for part in parts.cameras if part.head is not None]
     tables += [(part.at, part.driver) for part in parts.devices if part.driver is not None]
+    tables += [(part.at, part.driver) for part in parts.cameras if part.driver is not None]
     for at, table in tables:
         for place, secret in secrets_of(table, at):
             if secret.source == "literal":

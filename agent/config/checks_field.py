@@ -104,9 +104,9 @@ def check_points(part: DevicePart, parts: Parts, report: Report) -> None:
             _check_input(part, at, input_, inputs, report)
         for role in ("lamp", "siren"):
             _check_output(part, at, fields.get(role), role, outputs, report)
-        _check_cameras(at, fields.get("cameras", ()), parts, report)
+        check_point_cameras(at, fields.get("cameras", ()), parts, report)
     for at, point in part.points:
-        _check_kind(at, point, report)
+        check_point_kind(at, point, report)
 
 
 def _told(ask: Callable[[], T]) -> T | None:
@@ -166,7 +166,8 @@ def _check_output(
     outputs.setdefault(output, (at, role))
 
 
-def _check_kind(at: KeyPath, point: PointSettings, report: Report) -> None:
+def check_point_kind(at: KeyPath, point: PointSettings, report: Report) -> None:
+    """Settings that do not suit the kind of a point."""
     kind = KINDS[point.kind]
     for role in ("lamp", "siren"):
         if kind.silent and getattr(point, role) is not None:
@@ -178,7 +179,8 @@ def _check_kind(at: KeyPath, point: PointSettings, report: Report) -> None:
         report.warn((*at, "debounce"), rule, found=found, remedy=say("config.debounce-fix", lost=found))
 
 
-def _check_cameras(at: KeyPath, cameras: Sequence[str], parts: Parts, report: Report) -> None:
+def check_point_cameras(at: KeyPath, cameras: Sequence[str], parts: Parts, report: Report) -> None:
+    """The cameras that a point names must be there."""
     known = [id_ for _, id_ in parts.ids.get("camera", [])]
     for position, camera in enumerate(cameras):
         if camera not in known:
@@ -188,7 +190,7 @@ def _check_cameras(at: KeyPath, cameras: Sequence[str], parts: Parts, report: Re
 
 def check_emptiness(parts: Parts, report: Report) -> None:
     """An agent that watches nothing, and devices and lines that nobody uses."""
-    if not parts.devices:
+    if not parts.devices and not parts.cameras:
         report.warn(("device",), say("config.some-device"), remedy=say("config.add-array", name="device"))
     for part in parts.devices:
         if not part.raw.get("point"):

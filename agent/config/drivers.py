@@ -1,13 +1,16 @@
-"""Find drivers by the names that configuration uses: `modbus-io` is a class of `drivers/modbus_io.py`."""
+"""Find drivers by the names that configuration uses: `modbus-io` is a class of `drivers/modbus_io.py`. Devices and
+cameras have drivers of their own sort."""
 
 import importlib
 import pkgutil
+from typing import TypeVar
 
 from agent.config.values import did_you_mean
-from agent.driver import Driver
+from agent.driver import CameraDriver, Driver, Plugin
 from agent.texts import Spoken, Text, say
 
 PACKAGE = "drivers"
+P = TypeVar("P", bound=Plugin)
 
 
 class NoDriver(Spoken):
@@ -19,17 +22,49 @@ class NoDriver(Spoken):
         self.remedy = remedy
 
 
-def driver_names() -> tuple[str, ...]:
-    """The drivers that are there, by name."""
+def plugin_names() -> tuple[str, ...]:
+    """The drivers that are there, of every sort, by name."""
     package = importlib.import_module(PACKAGE)
     modules = (info.name for info in pkgutil.iter_modules(package.__path__))
     return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))
 
 
+def driver_names() -> tuple[str, ...]:
+    """The drivers of devices."""
+    return tuple(name for name in plugin_names() if _is(name, Driver))
+
+
+def camera_driver_names() -> tuple[str, ...]:
+    """The drivers of cameras."""
+    return tuple(name for name in plugin_names() if _is(name, CameraDriver))
+
+
 def find_driver(name: str) -> type[Driver]:
-    """Load a driver. Raises NoDriver."""
-    if name not in driver_names():
-        rule, remedy = say("config.driver-known"), did_you_mean(name, driver_names())
+    """Load a driver of devices. Raises NoDriver."""
+    return _find(name, driver_names(), Driver)  # type: ignore[type-abstract]  # it is only compared
+
+
+def find_camera_driver(name: str) -> type[CameraDriver]:
+    """Load a driver of cameras. Raises NoDriver."""
+    return _find(name, camera_driver_names(), CameraDriver)  # type: ignore[type-abstract]  # as above
+
+
+def find_plugin(name: str) -> type[Plugin]:
+    """Load a driver of either sort. Raises NoDriver."""
+    return _find(name, plugin_names(), Plugin)
+
+
+def _is(name: str, sort: type[Plugin]) -> bool:
+    """Whether a driver is of a sort. One that cannot be loaded counts for each, so that whoever names it hears why."""
+    try:
+        return issubclass(_find(name, (name,), Plugin), sort)
+    except NoDriver:
+        return True
+
+
+def _find(name: str, known: tuple[str, ...], sort: type[P]) -> type[P]:
+    if name not in known:
+        rule, remedy = say("config.driver-known"), did_you_mean(name, known)
         raise NoDriver(say("config.no-driver", name=name, remedy=remedy), rule, remedy)
     path = f"{PACKAGE}.{name.replace('-', '_')}"
     try:
@@ -38,7 +73,7 @@ def find_driver(name: str) -> type[Driver]:
         rule, remedy = say("config.driver-loads", name=name), say("config.driver-import", reason=error)
         raise NoDriver(say("config.driver-broken", rule=rule, remedy=remedy), rule, remedy) from error
     for value in vars(module).values():
-        if isinstance(value, type) and issubclass(value, Driver) and getattr(value, "name", None) == name:
+        if isinstance(value, type) and issubclass(value, sort) and getattr(value, "name", None) == name:
             return value
     rule = say("config.driver-loads", name=name)
     remedy = say("config.driver-no-class", path=path, name=name)

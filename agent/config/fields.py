@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from agent.config.problems import KeyPath
-from agent.driver import Driver
+from agent.driver import Plugin
 from agent.secrets import Secret
 from agent.texts import Text, room_texts, say
 
@@ -20,7 +20,7 @@ def keys_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 def table_of(model: type[BaseModel]) -> str:
     """The first part of the keys of a model's texts: `uplink-tls`, `driver-modbus-io`."""
-    return f"driver-{model.name}" if issubclass(model, Driver) else str(getattr(model, "table", ""))
+    return f"driver-{model.name}" if issubclass(model, Plugin) else str(getattr(model, "table", ""))
 
 
 def field_text(model: type[BaseModel], key: str) -> Text | str | None:

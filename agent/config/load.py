@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from agent.config.checks import check_general
+from agent.config.checks_camera import check_cameras
 from agent.config.checks_field import check_field
 from agent.config.documents import read_all
 from agent.config.machine import check_files
 from agent.config.merge import Merged, merge
-from agent.config.models import Config, ConsoleSettings, ControlSettings, JournalSettings, SiteSettings, UplinkSettings
+from agent.config.models import Config, ControlSettings, JournalSettings, SiteSettings, SkyeyeSettings, UplinkSettings
 from agent.config.problems import ConfigErrors, Problem
 from agent.config.report import Report
-from agent.config.sections import Parts, build_device, read_sections
+from agent.config.sections import Parts, build_camera, build_device, read_sections
 
 __all__ = ["ConfigErrors", "Problem", "check_files", "load", "load_here"]
 
@@ -28,6 +29,7 @@ def load(path: Path) -> Config:
     parts = read_sections(merged, report)
     check_general(parts, report)
     check_field(parts, report)
+    check_cameras(parts, report)
     if report.errors:
         raise ConfigErrors(path, report.errors)
     return _build(parts, report, merged, tuple(file for file, _ in documents))
@@ -52,8 +54,10 @@ def _build(parts: Parts, report: Report, merged: Merged, sources: tuple[Path, ..
         uplink=uplink,
         buses=tuple(bus for _, bus in parts.buses),
         devices=tuple(build_device(part) for part in parts.devices),
-        cameras=tuple(camera for _, camera in parts.cameras),
-        console=parts.tables.get("console", ConsoleSettings()),
+        cameras=tuple(build_camera(part) for part in parts.cameras),
+        console=parts.tables.get("console"),
+        skyeye=parts.tables.get("skyeye", SkyeyeSettings()),
+        patrols=tuple(patrol for _, patrol in parts.patrols),
         control=parts.tables.get("control", ControlSettings()),
         sources=sources,
         warnings=tuple(report.warnings),

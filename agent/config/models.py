@@ -8,27 +8,33 @@ where it goes into the JSON Schema, the reference and error messages, in both la
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny
+from pydantic import AfterValidator, Field, SerializeAsAny
 
+from agent.config.base import Settings
 from agent.config.merge import Origins, locate
+from agent.config.points import LampMeans, PointSettings
 from agent.config.problems import KeyPath, Problem, dotted
+from agent.config.skyeye import (
+    DEFAULT_PREROLL_S,
+    CameraHead,
+    CameraSettings,
+    PatrolSettings,
+    SkyeyeSettings,
+    UploadSettings,
+)
 from agent.config.values import (
     AbsolutePath,
     Baudrate,
     Broker,
-    CameraAddress,
     District,
-    GbId,
     Id,
-    InputName,
-    KindName,
     ListenAddress,
     PortName,
     School,
     TimezoneName,
     Verb,
 )
-from agent.driver import Driver
+from agent.driver import Driver, Link
 from agent.model import Site
 from agent.secrets import Secret, SecretError
 from agent.texts import Language, Text
@@ -37,6 +43,7 @@ from agent.units import Duration, Size
 __all__ = [
     "Broker",
     "BusSettings",
+    "CameraHead",
     "CameraSettings",
     "CommandSettings",
     "Config",
@@ -46,31 +53,25 @@ __all__ = [
     "DeviceSettings",
     "JournalSettings",
     "LampMeans",
+    "PatrolSettings",
     "PointSettings",
     "Secret",
     "SecretError",
     "SiteSettings",
+    "SkyeyeSettings",
     "TlsSettings",
     "UplinkSettings",
+    "UploadSettings",
 ]
 
-LampMeans = Literal["acknowledged", "delivered"]
-"""What a steady lamp says: somebody at the district has it, or the district's system has it (DESIGN 7)."""
 JOURNAL_MIN_BYTES: Final = 64 << 10
 """Below this SQLite's own pages and the reserve leave no room for events."""
 
+NEVER_S: Final = 86_400 * 36_500.0
+"""A hundred years: no offline fault by the alarm engine."""
+
 WholeSeconds = Annotated[Duration, AfterValidator(round)]
 """A duration that the wire carries in whole seconds."""
-
-
-class Settings(BaseModel):
-    """What all tables have in common: frozen, and no key that we do not know."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, hide_input_in_errors=True
-    )
-    table: ClassVar[str] = ""
-    """The first part of its texts' keys in the catalogue."""
 
 
 class SiteSettings(Settings):
@@ -149,24 +150,6 @@ class BusSettings(Settings):
     poll_interval_s: Duration = Field(0.05, alias="poll_interval", ge=0.005, le=60)
 
 
-class PointSettings(Settings):
-    """[[device.point]]: one input that means something."""
-
-    table: ClassVar[str] = "point"
-    id: Id
-    name: str = Field(min_length=1, max_length=100)
-    kind: KindName
-    input: InputName
-    contact: Literal["no", "nc"] = "no"
-    debounce_s: Duration = Field(0.03, alias="debounce", ge=0, le=10)
-    lamp: int | None = Field(None, ge=0)
-    siren: int | None = Field(None, ge=0)
-    lamp_means: LampMeans | None = None
-    stuck_after_s: Duration = Field(300.0, alias="stuck_after", gt=0)
-    cameras: tuple[Id, ...] = ()
-    gb_id: GbId | None = None
-
-
 class DeviceHead(Settings):
     """[[device]]: one piece of hardware; its remaining keys are its driver's."""
 
@@ -185,18 +168,13 @@ class DeviceSettings(DeviceHead):
     settings: SerializeAsAny[Driver]
 
 
-class CameraSettings(Settings):
-    """[[camera]]: one camera."""
+class CameraInputs(Driver):
+    """Stands in the alarm engine for a camera that has points: what the eye sees are its inputs."""
 
-    table: ClassVar[str] = "camera"
-    id: Id
-    name: str = Field(min_length=1, max_length=100)
-    driver: Literal["onvif", "rtsp"]
-    address: CameraAddress
-    username: str | None = Field(None, min_length=1)
-    password: Secret | None = None
-    preroll_s: Duration = Field(10.0, alias="preroll", ge=0, le=60)
-    gb_id: GbId | None = None
+    name: ClassVar[str] = "camera"
+
+    async def run(self, link: Link) -> None:
+        raise NotImplementedError("the eye runs it")
 
 
 class ConsoleSettings(Settings):
@@ -223,6 +201,19 @@ class ControlSettings(Settings):
     socket: AbsolutePath | None = None
 
 
+def as_device(camera: CameraSettings) -> DeviceSettings:
+    """A camera as the alarm engine sees it. Its silence is the eye's business, which knows why."""
+    return DeviceSettings.model_construct(
+        id=camera.id,
+        name=camera.name,
+        driver="camera",
+        bus=None,
+        offline_after_s=NEVER_S,
+        points=camera.points,
+        settings=CameraInputs(),
+    )
+
+
 class Config(Settings):
     """All of it, checked."""
 
@@ -232,7 +223,9 @@ class Config(Settings):
     buses: tuple[BusSettings, ...] = ()
     devices: tuple[DeviceSettings, ...] = ()
     cameras: tuple[CameraSettings, ...] = ()
-    console: ConsoleSettings = ConsoleSettings()
+    console: ConsoleSettings | None = None
+    skyeye: SkyeyeSettings = SkyeyeSettings()
+    patrols: tuple[PatrolSettings, ...] = ()
     control: ControlSettings = ControlSettings()
     sources: tuple[Path, ...] = ()
     """The files that it was read from."""
@@ -240,6 +233,23 @@ class Config(Settings):
     """What is allowed and probably not meant."""
     origins: Origins = Field({}, exclude=True, repr=False)
     """Which part comes from which file."""
+
+    @property
+    def watched(self) -> tuple[DeviceSettings, ...]:
+        """Everything that may have points and faults: the devices, and each camera as a device of its own."""
+        return (*self.devices, *map(as_device, self.cameras))
+
+    @property
+    def skyeye_path(self) -> Path:
+        """The folder of evidence, inventory and baselines."""
+        return self.skyeye.path or self.journal.path.parent / "skyeye"
+
+    def preroll_s(self, camera: CameraSettings) -> float:
+        """How much of a camera's stream is kept for clips: as configured, else some if a point names it."""
+        if camera.preroll_s is not None:
+            return camera.preroll_s
+        named = any(camera.id in point.cameras for device in self.watched for point in device.points)
+        return DEFAULT_PREROLL_S if named else 0.0
 
     def problem(self, path: KeyPath, rule: Text, found: Text | str | None, remedy: Text | None) -> Problem:
         """Make a finding about the part at `path`."""

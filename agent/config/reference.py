@@ -8,11 +8,12 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from agent.config.drivers import driver_names, find_driver
+from agent.config.drivers import camera_driver_names, driver_names, find_camera_driver, find_driver
 from agent.config.fields import field_text, keys_of, models_in, table_of
-from agent.config.models import CommandSettings, DeviceHead, PointSettings, TlsSettings
+from agent.config.models import CameraHead, CommandSettings, DeviceHead, PatrolSettings, PointSettings, TlsSettings
 from agent.config.schema import default_of, limits_of, raw_property, type_word
 from agent.config.sections import ARRAYS, POINT, TABLES
+from agent.config.skyeye import ExpectSettings, LineSettings, StopSettings, UploadSettings, ZoneSettings
 from agent.kinds import KINDS
 from agent.texts import Language, Text, say
 from agent.units import shown
@@ -42,7 +43,16 @@ def tables() -> Iterator[str]:
     for name in driver_names():
         yield section(f'[[device]] driver = "{name}"', find_driver(name))
     yield section(f"[[device.{POINT}]]", PointSettings)
-    yield section("[[camera]]", ARRAYS["camera"])
+    yield section("[[camera]]", CameraHead)
+    for name in camera_driver_names():
+        yield section(f'[[camera]] driver = "{name}"', find_camera_driver(name))
+    yield section("[camera.expect]", ExpectSettings)
+    yield section("[[camera.zone]]", ZoneSettings)
+    yield section("[[camera.line]]", LineSettings)
+    yield section("[[patrol]]", PatrolSettings)
+    yield section("[[patrol.stop]]", StopSettings)
+    yield section("[skyeye]", TABLES["skyeye"])
+    yield section("[skyeye.upload]", UploadSettings)
     for name in ("console", "control"):
         yield section(f"[{name}]", TABLES[name])
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 from annotated_types import BaseMetadata, Ge, Gt, Interval, Le, Lt
 from pydantic import BaseModel
 
-from agent.config.drivers import driver_names, find_driver
+from agent.config.drivers import camera_driver_names, driver_names, find_plugin
 from agent.config.fields import field_text, keys_of, models_in, table_of
-from agent.config.models import DeviceHead, PointSettings
+from agent.config.models import PointSettings
 from agent.config.sections import ARRAYS, POINT, REQUIRED, TABLES
 from agent.model import JsonValue
 from agent.texts import Text, room_texts, say
@@ -27,6 +27,8 @@ DURATION_FORMAT: Final = "duration-with-unit"
 SIZE_FORMAT: Final = "size-with-unit"
 FEW: Final = 4
 """How many choices a table has room for."""
+PLUGGED: Final = {"device": driver_names, "camera": camera_driver_names}
+"""Whose items have keys of their drivers."""
 NOISE: Final = ("title", "format", "default", "description")
 """What pydantic writes and we write otherwise, or not at all."""
 
@@ -35,9 +37,9 @@ def schema() -> Json:
     """Return the schema of a whole configuration."""
     properties: Json = {name: _table(model) for name, model in TABLES.items()}
     for name, model in ARRAYS.items():
-        item = _device() if model is DeviceHead else _table(model)
+        item = _plugged(model, name) if name in PLUGGED else _table(model)
         properties[name] = {"description": _about(name), "type": "array", "items": item}
-    order = ["site", "journal", "uplink", "bus", "device", "camera", "console", "control"]
+    order = ["site", "journal", "uplink", "bus", "device", "camera", "patrol", "skyeye", "console", "control"]
     return {
         "$schema": DIALECT,
         "title": "campus-agent",
@@ -48,18 +50,20 @@ def schema() -> Json:
     }
 
 
-def _device() -> Json:
-    """A device: its own keys, and by its driver's name that one's."""
-    head = _table(DeviceHead)
-    head["properties"]["driver"]["enum"] = list(driver_names())
-    head["properties"][POINT] = {"description": _about("device-point"), "type": "array", "items": _table(PointSettings)}
+def _plugged(model: type[BaseModel], array: str) -> Json:
+    """A device or camera: its own keys, and by its driver's name that one's."""
+    head = _table(model)
+    names = PLUGGED[array]()
+    head["properties"]["driver"]["enum"] = list(names)
+    points = {"description": _about(f"{array}-point"), "type": "array", "items": _table(PointSettings)}
+    head["properties"][POINT] = points
     del head["additionalProperties"]
     head["allOf"] = [
         {
             "if": {"properties": {"driver": {"const": name}}, "required": ["driver"]},
-            "then": _table(find_driver(name), closed=False),
+            "then": _table(find_plugin(name), closed=False),
         }
-        for name in driver_names()
+        for name in names
     ]
     return {**head, "unevaluatedProperties": False}
 

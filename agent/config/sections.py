@@ -1,32 +1,35 @@
 """The tables of the merged configuration become settings, each by itself, so that an error in one hides none in
 another. What could not be read is missing from `Parts`; whatever is there may be checked against the rest."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError, create_model
 
-from agent.config.drivers import NoDriver, find_driver
+from agent.config.drivers import NoDriver, find_camera_driver, find_driver
 from agent.config.fields import keys_of
 from agent.config.merge import Merged, frozen
 from agent.config.models import (
     BusSettings,
+    CameraHead,
     CameraSettings,
     ConsoleSettings,
     ControlSettings,
     DeviceHead,
     DeviceSettings,
     JournalSettings,
+    PatrolSettings,
     PointSettings,
     SiteSettings,
+    SkyeyeSettings,
     UplinkSettings,
 )
 from agent.config.problems import KeyPath
 from agent.config.report import Report
 from agent.config.rules import add_errors, unknown_key
-from agent.driver import Driver
+from agent.driver import CameraDriver, Driver, Plugin
 from agent.texts import say
 from agent.units import FROM_TOML, shown, type_of
 
@@ -38,25 +41,39 @@ TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "uplink": UplinkSettings,
     "console": ConsoleSettings,
     "control": ControlSettings,
+    "skyeye": SkyeyeSettings,
 }
-ARRAYS: Final[Mapping[str, type[BaseModel]]] = {"bus": BusSettings, "device": DeviceHead, "camera": CameraSettings}
+ARRAYS: Final[Mapping[str, type[BaseModel]]] = {
+    "bus": BusSettings,
+    "device": DeviceHead,
+    "camera": CameraHead,
+    "patrol": PatrolSettings,
+}
 REQUIRED: Final = ("site", "uplink")
 POINT: Final = "point"
 
 
+H = TypeVar("H", bound=BaseModel)
+P = TypeVar("P", bound=Plugin)
+
+
 @dataclass(slots=True)
-class DevicePart:
-    """One `[[device]]` as far as it could be read."""
+class Part(Generic[H, P]):
+    """One table with points and a driver's keys, as far as it could be read."""
 
     at: KeyPath
     raw: Mapping[str, Any]
-    head: DeviceHead | None = None
-    driver: Driver | None = None
+    head: H | None = None
+    driver: P | None = None
     points: list[tuple[KeyPath, PointSettings]] = field(default_factory=list)
-    readable_driver: Driver | None = None
+    readable_driver: P | None = None
     """The driver as far as it could be read: what has an error of its own, or is missing, has no attribute."""
     readable_points: list[tuple[KeyPath, Mapping[str, Any]]] = field(default_factory=list)
     """Of every point the fields that could be read, by attribute."""
+
+
+DevicePart = Part[DeviceHead, Driver]
+CameraPart = Part[CameraHead, CameraDriver]
 
 
 @dataclass(slots=True)
@@ -67,7 +84,8 @@ class Parts:
     buses: list[tuple[KeyPath, BusSettings]] = field(default_factory=list)
     readable_buses: list[tuple[KeyPath, Mapping[str, Any]]] = field(default_factory=list)
     """Of every bus the fields that could be read."""
-    cameras: list[tuple[KeyPath, CameraSettings]] = field(default_factory=list)
+    cameras: list[CameraPart] = field(default_factory=list)
+    patrols: list[tuple[KeyPath, PatrolSettings]] = field(default_factory=list)
     devices: list[DevicePart] = field(default_factory=list)
     ids: dict[str, list[tuple[KeyPath, str]]] = field(default_factory=dict)
     """Every id that is written, by array, also those of things that could not be read."""
@@ -124,10 +142,10 @@ def readable_fields(model: type[BaseModel], raw: Mapping[str, Any]) -> dict[str,
     return found
 
 
-def readable_driver(driver: type[Driver], raw: Mapping[str, Any]) -> Driver:
+def readable_driver(driver: type[P], raw: Mapping[str, Any]) -> P:
     """A driver that has only the fields that could be read; asked for anything else it raises AttributeError."""
     found = readable_fields(driver, raw)
-    partial = driver.model_construct(None, **found)
+    partial: P = driver.model_construct(None, **found)  # type: ignore[assignment]  # it says Plugin; it is a P
     for name in driver.model_fields.keys() - found.keys():
         partial.__dict__.pop(name, None)  # a default in place of what was written would be a false witness
     return partial
@@ -159,38 +177,41 @@ def _item(parts: Parts, report: Report, array: str, at: KeyPath, raw: dict[str, 
         parts.readable_buses.append((at, readable_fields(BusSettings, raw)))
         if (bus := _table(report, BusSettings, raw, at)) is not None:
             parts.buses.append((at, bus))
+    elif array == "patrol":
+        if (patrol := _table(report, PatrolSettings, raw, at)) is not None:
+            parts.patrols.append((at, patrol))
     elif array == "camera":
-        if (camera := _table(report, CameraSettings, raw, at)) is not None:
-            parts.cameras.append((at, camera))
+        parts.cameras.append(_plugged(parts, report, at, raw, CameraHead, find_camera_driver))
     else:
-        parts.devices.append(_device(parts, report, at, raw))
+        parts.devices.append(_plugged(parts, report, at, raw, DeviceHead, find_driver))
 
 
-def _device(parts: Parts, report: Report, at: KeyPath, raw: dict[str, Any]) -> DevicePart:
-    """Read one device: its own keys, its points, and its driver's keys."""
-    own = keys_of(DeviceHead)
-    part = DevicePart(at, raw)
-    part.head = _table(report, DeviceHead, {key: value for key, value in raw.items() if key in own}, at)
+def _plugged(
+    parts: Parts, report: Report, at: KeyPath, raw: dict[str, Any], model: type[H], find: Callable[[str], type[P]]
+) -> Part[H, P]:
+    """Read one device or camera: its own keys, its points, and its driver's keys."""
+    own = keys_of(model)
+    part: Part[H, P] = Part(at, raw)
+    part.head = _table(report, model, {key: value for key, value in raw.items() if key in own}, at)
     for point_at, point_raw in _items(report, raw.get(POINT, []), (*at, POINT)):
-        _note_id(parts, f"{POINT} of {at[-1]}", point_at, point_raw)
+        _note_id(parts, f"{POINT} of {at[0]} {at[-1]}", point_at, point_raw)
         part.readable_points.append((point_at, readable_fields(PointSettings, point_raw)))
         if (point := _table(report, PointSettings, point_raw, point_at)) is not None:
             part.points.append((point_at, point))
     rest = {key: value for key, value in raw.items() if key not in own and key != POINT}
     if isinstance(name := raw.get("driver"), str):
-        part.driver = _driver(report, at, name, rest)
-        with suppress(NoDriver):
-            part.readable_driver = part.driver or readable_driver(find_driver(name), rest)
+        try:
+            driver = find(name)
+        except NoDriver as error:
+            report.error((*at, "driver"), error.rule, found=shown(name), remedy=error.remedy)
+        else:
+            part.driver = _driver(report, at, driver, rest, own)
+            part.readable_driver = part.driver or readable_driver(driver, rest)
     return part
 
 
-def _driver(report: Report, at: KeyPath, name: str, rest: dict[str, Any]) -> Driver | None:
-    try:
-        driver = find_driver(name)
-    except NoDriver as error:
-        report.error((*at, "driver"), error.rule, found=shown(name), remedy=error.remedy)
-        return None
-    known = {**keys_of(DeviceHead), POINT: None, **keys_of(driver)}
+def _driver(report: Report, at: KeyPath, driver: type[P], rest: dict[str, Any], own: Mapping[str, Any]) -> P | None:
+    known = {**own, POINT: None, **keys_of(driver)}
     unknown = [key for key in rest if key not in known]
     for key in unknown:
         unknown_key(report, (*at, key), known)
@@ -203,3 +224,11 @@ def build_device(part: DevicePart) -> DeviceSettings:
     assert part.driver is not None
     fields = {name: getattr(part.head, name) for name in DeviceHead.model_fields}
     return DeviceSettings(**fields, points=tuple(point for _, point in part.points), settings=part.driver)
+
+
+def build_camera(part: CameraPart) -> CameraSettings:
+    """Put together a camera of which every part could be read."""
+    assert part.head is not None
+    assert part.driver is not None
+    fields = {name: getattr(part.head, name) for name in CameraHead.model_fields}
+    return CameraSettings(**fields, points=tuple(point for _, point in part.points), settings=part.driver)

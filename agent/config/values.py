@@ -35,6 +35,7 @@ BAUDRATES: Final = (300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400
 """What RS-485 and RS-232 equipment in schools can be set to."""
 SOCKET_SCHEMES: Final = ("socket", "rfc2217")
 """Serial ports behind a network; the names are pyserial's."""
+CLOCK_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 HOST_CHARS: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
 
 
@@ -135,6 +136,33 @@ def _listen(value: str) -> str:
     return value
 
 
+def _clock_time(value: str) -> str:
+    if not CLOCK_TIME.fullmatch(value):
+        raise BadSetting(say("config.clock-time"), value)
+    return value
+
+
+def _clock_span(value: str) -> str:
+    begin, _, end = value.partition("-")
+    if not CLOCK_TIME.fullmatch(begin) or not CLOCK_TIME.fullmatch(end) or begin == end:
+        raise BadSetting(say("config.clock-span"), value)
+    return value
+
+
+def _media_host(value: str) -> str:
+    parts = _split(f"tcp://{value}")
+    if parts is None or not _is_bare(parts):
+        raise BadSetting(say("config.media-host"), value)
+    return value
+
+
+def _upload_url(value: str) -> str:
+    parts = _split(value)
+    if parts is None or parts.scheme not in ("http", "https") or "@" in parts.netloc or parts.query or parts.fragment:
+        raise BadSetting(say("config.upload-url"), value)
+    return value
+
+
 def _split(url: str) -> SplitResult | None:
     """Split a URL; None if it is none (urlsplit raises for bad brackets, `.port` for bad ports)."""
     try:
@@ -232,4 +260,22 @@ ListenAddress = Annotated[
 ]
 CameraAddress = Annotated[
     str, _text_type(_address, say("config.address")), WithJsonSchema({"type": "string", "pattern": r"^[^@]+$"})
+]
+ClockTime = Annotated[
+    str,
+    _text_type(_clock_time, say("config.clock-time")),
+    WithJsonSchema({"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"}),
+]
+ClockSpan = Annotated[
+    str,
+    _text_type(_clock_span, say("config.clock-span")),
+    WithJsonSchema({"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$"}),
+]
+MediaHost = Annotated[
+    str, _text_type(_media_host, say("config.media-host")), WithJsonSchema({"type": "string", "pattern": "^[^/@]+$"})
+]
+UploadUrl = Annotated[
+    str,
+    _text_type(_upload_url, say("config.upload-url")),
+    WithJsonSchema({"type": "string", "pattern": "^https?://[^@]+$"}),
 ]

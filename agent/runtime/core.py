@@ -86,7 +86,7 @@ class Core:
     async def _run_with(self, journal: Journal) -> None:
         config = self._config
         engine = Alarms(
-            config.devices,
+            config.watched,
             ack_timeout_s=config.uplink.ack_timeout_s,
             lamp_means=config.uplink.lamp_means,
             language=config.site.language,
@@ -250,7 +250,7 @@ class Core:
                 "runtime.started",
                 version=__version__,
                 devices=len(config.devices),
-                points=sum(len(device.points) for device in config.devices),
+                points=sum(len(device.points) for device in config.watched),
                 store=say(f"runtime.store-{self._parts.journal.store}"),
                 seconds=seconds,
             )

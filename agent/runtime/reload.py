@@ -63,7 +63,7 @@ class Reloader:
             config = config.model_copy(update={name: getattr(old, name) for name in fixed})
         self._parts.config = config
         outcome = self._desk.engine.reconfigure(
-            config.devices,
+            config.watched,
             self._desk.moment(),
             ack_timeout_s=config.uplink.ack_timeout_s,
             lamp_means=config.uplink.lamp_means,

@@ -14,12 +14,13 @@ ROOT = Path(__file__).parents[2]
 ROWS: list[set[str]] = [
     {"agent", "texts", "units", "share"},
     {"model", "clock", "kinds", "secrets"},
+    {"camera"},
     {"driver"},
     {"bus"},
     {"config"},
     {"alarms", "journal"},
     {"uplink", "control"},
-    {"runtime"},
+    {"runtime", "skyeye", "console"},
     {"demo"},
     {"cli"},
 ]
@@ -37,7 +38,17 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "typer": ("agent/cli/",),
     "rich": ("agent/cli/", "agent/demo/"),
     "amqtt": ("agent/demo/",),
+    "aiohttp": ("agent/console/", "agent/skyeye/", "agent/demo/"),
+    "jinja2": ("agent/console/",),
+    "av": ("agent/skyeye/", "agent/demo/camera/"),
+    "cv2": ("agent/skyeye/", "agent/demo/camera/"),
+    "numpy": ("agent/skyeye/", "agent/demo/camera/"),
+    "xlsxwriter": ("agent/skyeye/inventory/",),
+    "zeep": (),
+    "onvif": (),
 }
+APART = {"skyeye", "console"}
+NOT_FOR_THEM = {"journal", "alarms", "uplink", "bus"}
 DRIVERS_MAY = {"agent.driver"}
 NEVER_IN_CORE = {"av", "cv2", "zeep", "onvif", "numpy"}
 
@@ -125,14 +136,19 @@ def test_a_library_has_its_one_home(library: str) -> None:
     assert wrong == []
 
 
-def test_pictures_and_soap_stay_out_of_the_core() -> None:
+def test_the_other_processes_reach_the_core_through_its_socket_only() -> None:
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {module}"
         for path in modules("agent")
         for line, module in imported(path)
-        if module.split(".")[0] in NEVER_IN_CORE
+        if room_of(name_of(path)) in APART and module.split(".")[0] == "agent" and room_of(module) in NOT_FOR_THEM
     ]
     assert wrong == []
+
+
+def test_camera_drivers_load_what_is_heavy_only_when_a_camera_is_opened() -> None:
+    statement = "from agent.config.drivers import camera_driver_names\nassert camera_driver_names()"
+    assert loaded_after(statement) & NEVER_IN_CORE == set()
 
 
 def loaded_after(statement: str) -> set[str]:
@@ -161,4 +177,5 @@ def test_help_of_a_command_loads_nothing_heavy() -> None:
 
 
 def test_the_daemon_never_loads_the_command_line() -> None:
-    assert loaded_after("import agent.runtime.__main__") & {"typer", "rich", "sqlite_utils", "amqtt"} == set()
+    unwanted = {"typer", "rich", "sqlite_utils", "amqtt", "aiohttp", "jinja2", *NEVER_IN_CORE}
+    assert loaded_after("import agent.runtime.__main__") & unwanted == set()
