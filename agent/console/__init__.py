@@ -1,0 +1,1 @@
+"""The console: everything that a browser reaches. A process of its own."""
