@@ -19,6 +19,8 @@ SOCKET_PATH_LIMIT: Final = 107
 """sun_path holds 108 bytes with its NUL (unix(7))."""
 STATE_DIRECTORY: Final = Path("/var/lib/campus-agent")
 RUNTIME_DIRECTORY: Final = Path("/run/campus-agent")
+TEXT_DEPTH: Final = 6
+"""A text within a text within ...: three is the deepest that we write."""
 SHOWN: Final = 60
 """Characters of a bad request that its error shows."""
 
@@ -87,6 +89,31 @@ def parse_request(line: bytes) -> Request:
 def text_json(text: Text) -> dict[str, JsonValue]:
     """A text in every language, for people on the other side."""
     return {"key": text.key, "zh-CN": text.render("zh-CN"), "en": text.render("en")}
+
+
+def text_wire(text: Text) -> dict[str, JsonValue]:
+    """A text as one process of the agent hands it to another, which has the same catalogue."""
+    return {"key": text.key, "args": {name: _arg_wire(value) for name, value in text.args.items()}}
+
+
+def _arg_wire(value: object) -> JsonValue:
+    if isinstance(value, Spoken):
+        value = value.text
+    if isinstance(value, Text):
+        return text_wire(value)
+    return value if isinstance(value, str | int | float) else str(value)
+
+
+def text_of(value: JsonValue, depth: int = TEXT_DEPTH) -> Text:
+    """Read what `text_wire` wrote; raise BadRequest and nothing else."""
+    if isinstance(value, dict) and depth:
+        key, args = value.get("key"), value.get("args")
+        if isinstance(key, str) and isinstance(args, dict):
+            made: dict[str, object] = {
+                name: text_of(arg, depth - 1) if isinstance(arg, dict) else arg for name, arg in args.items()
+            }
+            return Text(key, made)
+    raise BadRequest(say("control.bad-request", got=repr(value)[:SHOWN]))
 
 
 def dump_line(value: Mapping[str, JsonValue]) -> bytes:
