@@ -12,8 +12,8 @@ from agent.clock import SystemClock
 from agent.config.load import ConfigErrors, load
 from agent.config.machine import check_files
 from agent.journal import JournalError, JournalLocked
+from agent.logs import set_up
 from agent.runtime.core import RESTART_EXIT, Core, Restart
-from agent.runtime.logs import set_up
 from agent.texts import pick_language, say
 
 log = logging.getLogger("agent.runtime")

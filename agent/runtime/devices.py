@@ -5,15 +5,15 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from agent.backoff import Backoff
 from agent.bus import Bus
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import DeviceSettings
 from agent.driver import BadFrame, DeviceError, Sample, Seat
 from agent.journal import JournalError
 from agent.kinds import KINDS
-from agent.runtime.backoff import Backoff
+from agent.logs import Loudness
 from agent.runtime.desk import AlarmDesk
-from agent.runtime.logs import Loudness
 from agent.texts import Spoken, Text, say
 
 log = logging.getLogger(__name__)

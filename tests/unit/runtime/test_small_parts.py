@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.backoff import HEALTHY_S, SHORTEST_S, Backoff
 from agent.clock import NS_PER_S
-from agent.runtime.backoff import HEALTHY_S, SHORTEST_S, Backoff
+from agent.logs import JsonFormatter, Loudness, SiteFormatter, set_up
 from agent.runtime.devices import probe_cap_s
-from agent.runtime.logs import JsonFormatter, Loudness, SiteFormatter, set_up
 from agent.runtime.notify import Notifier
 from agent.texts import say
 
