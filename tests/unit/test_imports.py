@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # Each room may import itself, what stands in the rows above it, and of its own row nothing but what `BESIDE` says.
 ROWS: list[set[str]] = [
     {"agent", "texts", "units", "share"},
-    {"model", "clock", "kinds", "secrets"},
+    {"model", "clock", "kinds", "secrets", "logs", "backoff"},
     {"camera"},
     {"driver"},
     {"bus"},
@@ -27,6 +27,7 @@ ROWS: list[set[str]] = [
 BESIDE: dict[str, set[str]] = {
     "clock": {"model"},
     "kinds": {"model"},
+    "backoff": {"clock"},
     "agent": set(),
     "units": {"texts"},
     "share": {"agent"},

@@ -1,0 +1,192 @@
+"""The cameras as they are configured, each with its conversation, its login gate and the addresses of its streams."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from agent.camera import (
+    BadReply,
+    CameraError,
+    CameraSession,
+    LoginGate,
+    LoginRefused,
+    NotOffered,
+    StreamRole,
+    StreamSource,
+    Unreachable,
+)
+from agent.clock import Clock
+from agent.config.models import CameraSettings
+from agent.secrets import SecretError
+from agent.skyeye.login import Gate
+from agent.texts import Spoken, say
+
+log = logging.getLogger(__name__)
+
+OPEN_TIMEOUT_S: Final = 30.0
+"""Opening is some five requests of some seconds each; a camera that takes longer is not worth waiting for."""
+CLOSE_TIMEOUT_S: Final = 5.0
+"""Giving an event slot back is one request; whoever hangs there is left behind."""
+
+
+class NoCamera(Spoken):
+    """There is no such camera."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a driver gets of one camera (agent.camera.CameraLink)."""
+
+    settings: CameraSettings
+    clock: Clock
+    gate: LoginGate
+
+    @property
+    def camera(self) -> str:
+        return self.settings.id
+
+    @property
+    def address(self) -> str:
+        return self.settings.address
+
+    @property
+    def username(self) -> str | None:
+        return self.settings.username
+
+    def password(self) -> str | None:
+        try:
+            return self.settings.password.reveal() if self.settings.password else None
+        except SecretError as error:
+            raise LoginRefused(error.text) from None
+
+
+@dataclass(slots=True)
+class Camera:
+    """One configured camera."""
+
+    settings: CameraSettings
+    gate: Gate
+    session: CameraSession | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    sources: dict[StreamRole, StreamSource] = field(default_factory=dict)
+    moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever moves it for longer: a patrol."""
+
+
+class Cameras:
+    """All cameras by id. A conversation is opened when it is needed, and again after it has failed."""
+
+    def __init__(self, settings: Sequence[CameraSettings], clock: Clock) -> None:
+        self._clock = clock
+        self._cameras = {one.id: Camera(one, Gate(clock)) for one in settings}
+
+    def __getitem__(self, camera: str) -> Camera:
+        """Return one; raise NoCamera."""
+        if (found := self._cameras.get(camera)) is None:
+            known = ", ".join(sorted(self._cameras)) or "-"
+            raise NoCamera(say("skyeye.no-camera", camera=camera[:64], known=known))
+        return found
+
+    def __contains__(self, camera: object) -> bool:
+        return camera in self._cameras
+
+    @property
+    def settings(self) -> tuple[CameraSettings, ...]:
+        """What is configured."""
+        return tuple(one.settings for one in self._cameras.values())
+
+    async def reconfigure(self, settings: Sequence[CameraSettings]) -> frozenset[str]:
+        """Take new settings; return the ids of those that changed, came or went. Those begin anew."""
+        wanted = {one.id: one for one in settings}
+        touched = {
+            id_
+            for id_ in {*wanted, *self._cameras}
+            if (now := self._cameras.get(id_)) is None or now.settings != wanted.get(id_)
+        }
+        for id_ in touched:
+            if gone := self._cameras.pop(id_, None):
+                await self._close(gone)
+        self._cameras = {id_: self._cameras.get(id_) or Camera(one, Gate(self._clock)) for id_, one in wanted.items()}
+        return frozenset(touched)
+
+    @asynccontextmanager
+    async def use(self, camera: str) -> AsyncIterator[CameraSession]:
+        """Offer the conversation with a camera. An error of the camera ends it, so that the next use opens a fresh one.
+        Raises CameraError, NoCamera."""
+        one = self[camera]
+        session = await self._open(one)
+        try:
+            yield session
+        except NotOffered:
+            raise
+        except CameraError:
+            if one.session is session:
+                one.session = None
+                one.sources.clear()
+                await close_session(session)
+            raise
+
+    async def open(self, camera: str) -> CameraSession:
+        """Return the conversation with a camera. Raises CameraError, NoCamera."""
+        return await self._open(self[camera])
+
+    async def source(self, camera: str, role: StreamRole) -> StreamSource:
+        """Return where a stream is, remembered until the stream fails. Raises CameraError, NoCamera."""
+        one = self[camera]
+        one.gate.check()  # a stream logs in as well: the camera counts both
+        if (known := one.sources.get(role)) is None:
+            async with self.use(camera) as session:
+                known = one.sources[role] = await session.stream(role)
+        return known
+
+    def stream_state(self, camera: str, _role: StreamRole, error: CameraError | None) -> None:
+        """Hear from the streams: after a failure the address is asked for again; a refusal counts for the gate."""
+        if error is None or camera not in self._cameras:
+            return
+        one = self._cameras[camera]
+        one.sources.clear()
+        if isinstance(error, LoginRefused):
+            one.gate.refused()
+
+    async def close(self) -> None:
+        """End every conversation."""
+        await asyncio.gather(*(self._close(one) for one in self._cameras.values()))
+
+    async def _open(self, one: Camera) -> CameraSession:
+        async with one.lock:
+            if one.session is None:
+                link = Link(one.settings, self._clock, one.gate)
+                try:
+                    async with asyncio.timeout(OPEN_TIMEOUT_S):
+                        one.session = await one.settings.settings.open(link)
+                except TimeoutError:
+                    text = say("skyeye.open-timeout", camera=one.settings.id, seconds=OPEN_TIMEOUT_S)
+                    raise Unreachable(text) from None
+                except CameraError:
+                    raise
+                except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
+                    # A driver that trips over an odd answer: that camera's fault, told with what it tripped over.
+                    log.debug("opening %s", one.settings.id, exc_info=True)
+                    text = say(
+                        "skyeye.open-bug", camera=one.settings.id, error=f"{type(error).__name__}: {error}"[:200]
+                    )
+                    raise BadReply(text) from error
+            return one.session
+
+    async def _close(self, one: Camera) -> None:
+        session, one.session = one.session, None
+        one.sources.clear()
+        if session:
+            await close_session(session)
+
+
+async def close_session(session: CameraSession) -> None:
+    """End a conversation; one that hangs is left behind."""
+    try:
+        async with asyncio.timeout(CLOSE_TIMEOUT_S):
+            await session.close()
+    except (TimeoutError, CameraError, OSError) as error:
+        log.debug("a session did not close: %s", error)
