@@ -57,6 +57,6 @@ def evidence_json(evidence: Evidence) -> Mapping[str, JsonValue]:
         "bytes": evidence.bytes,
         "content_type": evidence.content_type,
         "at": evidence.at.isoformat(timespec="milliseconds"),
-        "seconds": None if evidence.seconds is None else round(evidence.seconds, 2),
+        "length_ms": None if evidence.seconds is None else round(evidence.seconds * 1000),
         "event": evidence.event,
     }
