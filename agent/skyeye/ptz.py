@@ -1,7 +1,7 @@
 """What a `ptz` command may ask for, read and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from agent.camera import Move
@@ -24,7 +24,7 @@ class Ptz:
     """One act: `move` has its speeds, `goto` and `save` the preset."""
 
     act: Act
-    move: Move = Move()
+    move: Move = field(default_factory=Move)
     preset: str = ""
 
 

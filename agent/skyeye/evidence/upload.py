@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import SplitResult, quote, urlsplit
 
 import aiohttp
+from yarl import URL
 
 from agent.backoff import Backoff
 from agent.clock import Clock
@@ -226,9 +227,8 @@ async def put(target: Target, evidence: Evidence) -> None:
         context = ssl.create_default_context(cafile=target.ca) if target.ca else True
         async with aiohttp.ClientSession(timeout=timeout, middlewares=_logins(target)) as session:
             headers = {"Content-Type": evidence.content_type}
-            async with session.put(
-                target.url, data=data, headers=headers, allow_redirects=False, ssl=context
-            ) as answer:
+            address = URL(target.url, encoded=True)  # a signature covers its very characters
+            async with session.put(address, data=data, headers=headers, allow_redirects=False, ssl=context) as answer:
                 if not OK_FROM <= answer.status < OK_TO:
                     text = say("evidence.upload-status", status=answer.status, reason=(answer.reason or "")[:80])
                     raise UploadError(text, final=target.signed and answer.status in GIVE_UP)
@@ -253,7 +253,7 @@ def _logins(target: Target) -> tuple[aiohttp.ClientMiddlewareType, ...]:
         answer = await digest(request, handler)
         asked = answer.headers.get("WWW-Authenticate", "").lower()
         if answer.status == UNAUTHORIZED and asked.startswith("basic") and request.url.scheme == "https":
-            request.headers["Authorization"] = aiohttp.BasicAuth(username, password).encode()
+            request.headers["Authorization"] = aiohttp.encode_basic_auth(username, password)
             answer.release()
             answer = await handler(request)
         return answer
