@@ -20,7 +20,7 @@ from agent.config.documents import _REASONS, parse
 from agent.config.fields import keys_of
 from agent.config.load import ConfigErrors, load
 from agent.config.merge import merge
-from agent.config.models import PointSettings
+from agent.config.models import ConsoleSettings, PointSettings
 from agent.config.problems import Problem, dotted
 from agent.config.report import Report
 from agent.config.rules import rule_of
@@ -97,7 +97,9 @@ def test_defaults_are_those_of_the_design(tmp_path: Path) -> None:
     assert (config.uplink.ack_timeout_s, config.uplink.receipt_timeout_s, config.uplink.keepalive_s) == (15, 10, 30)
     assert config.uplink.client_id == "campus-370812-sy-primary"
     assert config.uplink.lamp_means == "acknowledged"
-    assert (config.console.host, config.console.port) == ("127.0.0.1", 8080)
+    assert config.console is None
+    console = ConsoleSettings()
+    assert (console.host, console.port) == ("127.0.0.1", 8080)
     assert config.control.socket is None
     assert str(config.uplink.brokers[0]) == "mqtt://127.0.0.1:1883"
 

@@ -10,26 +10,40 @@ import pytest
 from pydantic import BaseModel
 
 from agent.config import reference, schema
-from agent.config.drivers import NoDriver, driver_names, find_driver
+from agent.config.drivers import NoDriver, find_driver, find_plugin, plugin_names
 from agent.config.fields import keys_of, table_of
 from agent.config.load import ConfigErrors, load
-from agent.config.models import CommandSettings, DeviceHead, PointSettings, TlsSettings
+from agent.config.models import CameraHead, CommandSettings, DeviceHead, PointSettings, TlsSettings
 from agent.config.sections import ARRAYS, POINT, TABLES
-from agent.driver import Driver
+from agent.config.skyeye import ExpectSettings, LineSettings, StopSettings, UploadSettings, ZoneSettings
+from agent.driver import CameraDriver, Plugin
 from agent.texts import room_texts
 
 ROOT = Path(__file__).parents[3]
 GOLDEN = ROOT / "tests" / "golden" / "config"
-DRIVERS = [find_driver(name) for name in driver_names()]
+DRIVERS = [find_plugin(name) for name in plugin_names()]
 MODELS: list[type[BaseModel]] = [
     *TABLES.values(),
     *ARRAYS.values(),
     PointSettings,
     TlsSettings,
     CommandSettings,
+    ExpectSettings,
+    ZoneSettings,
+    LineSettings,
+    StopSettings,
+    UploadSettings,
     *DRIVERS,
 ]
-NESTED = {"uplink-tls", "uplink-commands"}
+NESTED = {
+    "uplink-tls",
+    "uplink-commands",
+    "camera-expect",
+    "camera-zone",
+    "camera-line",
+    "patrol-stop",
+    "skyeye-upload",
+}
 
 
 def the_schema() -> dict[str, Any]:
@@ -108,15 +122,16 @@ def test_every_key_has_its_text(model: type[BaseModel]) -> None:
 
 
 def test_no_text_is_of_a_key_that_is_gone() -> None:
-    known = {table_of(model) for model in MODELS} | {f"device-{POINT}"}
+    known = {table_of(model) for model in MODELS} | {f"device-{POINT}", f"camera-{POINT}"}
     known |= {f"{table_of(model)}-{key.replace('_', '-')}" for model in MODELS for key in keys_of(model)}
     assert sorted(set(room_texts("fields")) - known) == []
 
 
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: str(driver.name))
-def test_a_driver_describes_its_keys_and_takes_none_of_ours(driver: type[Driver]) -> None:
+def test_a_driver_describes_its_keys_and_takes_none_of_ours(driver: type[Plugin]) -> None:
     assert all(field.description for field in keys_of(driver).values())
-    assert set(keys_of(driver)) & {*keys_of(DeviceHead), POINT} == set()
+    head = CameraHead if issubclass(driver, CameraDriver) else DeviceHead
+    assert set(keys_of(driver)) & {*keys_of(head), POINT} == set()
     assert driver.__doc__ is not None
     assert "Source:" in driver.__doc__
 
