@@ -97,7 +97,8 @@ def test_the_drivers_are_listed(run: Run) -> None:
     assert ran.out.startswith("modbus-io  Modbus RTU 开关量模块")
     assert "reply_timeout" in ran.out
     listed = json.loads(run("drivers", "--json").out)
-    assert [driver["name"] for driver in listed] == ["modbus-io"]
+    of = {driver["name"]: driver["of"] for driver in listed}
+    assert of == {"modbus-io": "device", "onvif": "camera", "rtsp": "camera"}
 
 
 def test_one_driver_in_full(run: Run) -> None:
