@@ -8,8 +8,12 @@ UV     := $(PY) -m uv pip compile --quiet --universal --python-version 3.11 --ge
           --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 CODE   := agent drivers tests bench
 
-# Debian packages of the tests: brokers, networks, clocks and disks to break, and systemd's own checks.
+# Debian packages of the tests: brokers, networks, clocks and disks to break, systemd's own checks, a real RTSP server,
+# a real player, and a browser with a Chinese font.
 TEST_PACKAGES := mosquitto mosquitto-clients iproute2 nftables libfaketime strace systemd \
+                 gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
+                 gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-tools ffmpeg chromium \
+                 fonts-wqy-zenhei \
                  $(if $(shell command -v node),,nodejs npm)
 
 .PHONY: help demo test check bench lock clean venv wheels
