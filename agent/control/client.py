@@ -96,9 +96,16 @@ class ControlClient:
             line = await self._reader.readline()
         except OSError:
             line = b""
+        except ValueError:  # a line over the limit
+            raise DaemonDown(say("control.bad-answer")) from None
         if not line.endswith(b"\n"):
             raise DaemonDown(say("control.went-away"))
-        answer: dict[str, JsonValue] = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, dict):
+            raise DaemonDown(say("control.bad-answer"))
         return answer
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Mapping
@@ -17,10 +18,15 @@ LINE_LIMIT: Final = 1024 * 1024
 """Bytes of one line. `queue list` of 1,000 rows needs some 600 KiB; more is asked for in pages."""
 SOCKET_PATH_LIMIT: Final = 107
 """sun_path holds 108 bytes with its NUL (unix(7))."""
+EYE_SUFFIX: Final = "-eye"
+MEDIA_SUFFIX: Final = "-media"
+"""What the names of the eye's sockets have more than the control socket's."""
 STATE_DIRECTORY: Final = Path("/var/lib/campus-agent")
 RUNTIME_DIRECTORY: Final = Path("/run/campus-agent")
 TEXT_DEPTH: Final = 6
 """A text within a text within ...: three is the deepest that we write."""
+TEXT_KEY: Final = re.compile(r"[a-z]+\.[a-z0-9.-]+")
+"""The first part is a file of the catalogue: nobody may name another one."""
 SHOWN: Final = 60
 """Characters of a bad request that its error shows."""
 
@@ -60,7 +66,17 @@ def socket_candidates(explicit: Path | None, journal: Path) -> list[Path]:
     best = RUNTIME_DIRECTORY / "control.sock" if journal.parent == STATE_DIRECTORY else journal.with_suffix(".sock")
     name = hashlib.sha256(bytes(journal.absolute())).hexdigest()[:16]
     spare = Path(tempfile.gettempdir()) / f"campus-agent-{os.getuid()}" / f"{name}.sock"
-    return [path for path in (best, spare) if len(bytes(path.absolute())) <= SOCKET_PATH_LIMIT]
+    longest = SOCKET_PATH_LIMIT - max(map(len, (EYE_SUFFIX, MEDIA_SUFFIX)))
+    return [path for path in (best, spare) if len(bytes(path.absolute())) <= longest]
+
+
+def eye_sockets(control: Path) -> tuple[Path, Path]:
+    """Return where the eye listens: for the core, and for media. Beside the socket that the core has bound, so that
+    several daemons do not meet."""
+    return (
+        control.with_name(f"{control.stem}{EYE_SUFFIX}{control.suffix}"),
+        control.with_name(f"{control.stem}{MEDIA_SUFFIX}{control.suffix}"),
+    )
 
 
 def may_trust(directory: Path) -> bool:
@@ -108,7 +124,7 @@ def text_of(value: JsonValue, depth: int = TEXT_DEPTH) -> Text:
     """Read what `text_wire` wrote; raise BadRequest and nothing else."""
     if isinstance(value, dict) and depth:
         key, args = value.get("key"), value.get("args")
-        if isinstance(key, str) and isinstance(args, dict):
+        if isinstance(key, str) and TEXT_KEY.fullmatch(key) and isinstance(args, dict):
             made: dict[str, object] = {
                 name: text_of(arg, depth - 1) if isinstance(arg, dict) else arg for name, arg in args.items()
             }

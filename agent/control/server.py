@@ -6,13 +6,15 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from agent.control.protocol import LINE_LIMIT, BadRequest, Peer, Request, dump_line, may_trust, parse_request, text_json
+from agent.bucket import Bucket
+from agent.control.protocol import BadRequest, Peer, Request, dump_line, may_trust, parse_request, text_json
 from agent.model import JsonValue
 from agent.texts import Spoken, say
 
@@ -22,8 +24,19 @@ Params = Mapping[str, JsonValue]
 Call = Callable[[Params, Peer], Awaitable[JsonValue]]
 Stream = Callable[[Params, Peer], AsyncIterator[JsonValue]]
 
-CLIENT_LIMIT: Final = 16
-"""Connections at once: technicians and one console; more is a loop somewhere."""
+CLIENT_LIMIT: Final = 32
+"""Connections at once: technicians, the console and the eye; more is a loop somewhere."""
+PROCESS_LIMIT: Final = 16
+"""Connections of one process: whoever goes mad leaves places to the others."""
+REQUEST_LIMIT: Final = 256 * 1024
+"""Bytes of one request. The longest, the eye's word on 200 cameras with their faults, has some 60 KiB; a megabyte of
+JSON would hold the loop for 10 ms."""
+CALLS_BURST: Final = 500.0
+CALLS_PER_S: Final = 200.0
+BYTES_BURST: Final = 2.0 * 1024 * 1024
+BYTES_PER_S: Final = 512.0 * 1024
+"""What one process may ask for, all its connections together. Beyond that it is read more slowly: some 2 % of a
+core's time go into its requests, however mad it is."""
 SOCKET_MODE: Final = 0o660
 """The service's user and group; a technician is in the group or uses sudo."""
 SEND_TIMEOUT_S: Final = 10.0
@@ -31,6 +44,8 @@ SEND_TIMEOUT_S: Final = 10.0
 GONE_LOOK_S: Final = 0.5
 """How often a quiet stream looks whether anybody is still there."""
 BACKLOG: Final = 16
+PACES_LIMIT: Final = 256
+"""Processes that are remembered after their last connection, as they had asked for much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +56,26 @@ class Methods:
     streams: Mapping[str, Stream] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Pace:
+    """How quickly one process is read."""
+
+    connections: int = 0
+    _calls: Bucket = field(default_factory=lambda: Bucket(CALLS_BURST, CALLS_PER_S))
+    _bytes: Bucket = field(default_factory=lambda: Bucket(BYTES_BURST, BYTES_PER_S))
+
+    def owe(self, size: int) -> float:
+        """Seconds to wait before a request of `size` bytes is served."""
+        now_ns = time.monotonic_ns()
+        return max(self._calls.owe(now_ns), self._bytes.owe(now_ns, size))
+
+    @property
+    def rested(self) -> bool:
+        """Whether a new process of this number would be treated the same."""
+        now_ns = time.monotonic_ns()
+        return self._calls.full(now_ns) and self._bytes.full(now_ns)
+
+
 class ControlServer:
     """Serves `methods` on the first of `candidates` that can be bound."""
 
@@ -49,6 +84,7 @@ class ControlServer:
         self._methods = methods
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
+        self._paces: dict[int, Pace] = {}
         self.path: Path | None = None
 
     async def start(self) -> None:
@@ -60,7 +96,7 @@ class ControlServer:
             except OSError as error:
                 failure = error
                 continue
-            self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=LINE_LIMIT)
+            self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=REQUEST_LIMIT)
             self.path = path
             return
         raise failure
@@ -84,8 +120,15 @@ class ControlServer:
                 await send(writer, {"ok": False, "error": text_json(say("control.too-many", limit=CLIENT_LIMIT))})
                 return
             peer = peer_of(writer)
-            while line := await reader.readline():
-                await self._answer(line, peer, reader, writer)
+            with self._pace_of(peer) as pace:
+                if pace.connections > PROCESS_LIMIT:
+                    text = say("control.too-many", limit=PROCESS_LIMIT)
+                    await send(writer, {"ok": False, "error": text_json(text)})
+                    return
+                while line := await reader.readline():
+                    if wait_s := pace.owe(len(line)):
+                        await asyncio.sleep(wait_s)
+                    await self._answer(line, peer, reader, writer)
         except (OSError, ValueError, TimeoutError) as error:  # ValueError: a line over the limit
             log.debug("control connection ended: %s", error)
         except asyncio.CancelledError:
@@ -93,6 +136,20 @@ class ControlServer:
         finally:
             self._clients.discard(task)
             writer.close()
+
+    @contextmanager
+    def _pace_of(self, peer: Peer) -> Iterator["Pace"]:
+        """The pace of the process that has connected; forgotten with its last connection."""
+        pace = self._paces.setdefault(peer.pid, Pace())
+        pace.connections += 1
+        try:
+            yield pace
+        finally:
+            pace.connections -= 1
+            if not pace.connections and pace.rested:
+                self._paces.pop(peer.pid, None)
+            if len(self._paces) > PACES_LIMIT:
+                self._paces = {pid: one for pid, one in self._paces.items() if one.connections or not one.rested}
 
     async def _answer(
         self, line: bytes, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 
 # Each room may import itself, what stands in the rows above it, and of its own row nothing but what `BESIDE` says.
 ROWS: list[set[str]] = [
-    {"agent", "texts", "units", "share"},
-    {"model", "clock", "kinds", "secrets", "logs", "backoff"},
+    {"agent", "texts", "units", "share", "childhood"},
+    {"model", "clock", "kinds", "secrets", "logs", "backoff", "bucket"},
     {"camera"},
     {"driver"},
     {"bus"},
@@ -28,6 +28,7 @@ BESIDE: dict[str, set[str]] = {
     "clock": {"model"},
     "kinds": {"model"},
     "backoff": {"clock"},
+    "bucket": {"clock"},
     "agent": set(),
     "units": {"texts"},
     "share": {"agent"},
@@ -150,6 +151,10 @@ def test_the_other_processes_reach_the_core_through_its_socket_only() -> None:
 def test_camera_drivers_load_what_is_heavy_only_when_a_camera_is_opened() -> None:
     statement = "from agent.config.drivers import camera_driver_names\nassert camera_driver_names()"
     assert loaded_after(statement) & NEVER_IN_CORE == set()
+
+
+def test_a_child_limits_itself_before_anything_heavy_is_loaded() -> None:
+    assert loaded_after("import agent.childhood") & {*HEAVY, *NEVER_IN_CORE, "asyncio"} == set()
 
 
 def loaded_after(statement: str) -> set[str]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,8 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.control import ControlClient, ControlError, ControlServer, DaemonDown, Methods, Peer
-from agent.control.protocol import SOCKET_PATH_LIMIT, BadRequest, parse_request, socket_candidates
-from agent.control.server import CLIENT_LIMIT, Params
+from agent.control.protocol import (
+    SOCKET_PATH_LIMIT,
+    BadRequest,
+    eye_sockets,
+    parse_request,
+    socket_candidates,
+    text_of,
+)
+from agent.control.server import BYTES_BURST, CALLS_BURST, CLIENT_LIMIT, PROCESS_LIMIT, REQUEST_LIMIT, Pace, Params
 from agent.model import JsonValue
 from agent.texts import Spoken, say
 
@@ -98,20 +106,83 @@ async def test_garbage_is_answered_and_an_endless_line_is_cut_off(server: Contro
         assert await c.call("needs-number", n=1) == 1
 
 
-async def test_connections_are_bounded(server: ControlServer) -> None:
-    clients = [client(server) for _ in range(CLIENT_LIMIT)]
+async def test_connections_of_one_process_are_bounded_and_leave_places_to_others(server: ControlServer) -> None:
+    clients = [client(server) for _ in range(PROCESS_LIMIT)]
     for c in clients:
         await c.__aenter__()
         await c.call("echo")
     async with client(server) as c:
         with pytest.raises((ControlError, DaemonDown)):
             await c.call("echo")
+    assert server.path is not None
+    other = (
+        "import asyncio, pathlib, sys; from agent.control import ControlClient\n"
+        "async def main():\n"
+        "    async with ControlClient([pathlib.Path(sys.argv[1])]) as c: print(await c.call('needs-number', n=7))\n"
+        "asyncio.run(main())"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", other, str(server.path), stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert said.strip() == b"7"
+    assert PROCESS_LIMIT < CLIENT_LIMIT
     for open_client in clients:
         await open_client.__aexit__()
 
 
+def test_who_asks_too_much_is_read_more_slowly() -> None:
+    calls, sizes = Pace(), Pace()
+    assert sum(calls.owe(10) for _ in range(int(CALLS_BURST))) == 0
+    waits = [calls.owe(10) for _ in range(50)]
+    assert 0 < waits[0] < waits[-1]
+    assert not calls.rested
+    assert sizes.owe(int(BYTES_BURST)) == 0
+    assert sizes.owe(REQUEST_LIMIT) > 0.1
+
+
+async def test_a_request_over_the_limit_ends_the_connection(server: ControlServer) -> None:
+    with pytest.raises(DaemonDown):
+        async with client(server) as c:
+            await c.call("echo", text="x" * REQUEST_LIMIT)
+    async with client(server) as c:
+        assert await c.call("needs-number", n=7) == 7
+
+
+@pytest.mark.parametrize("line", [b"[]\n", b"nonsense\n", b"{\n", b"9" * 2_000_000 + b"\n", b"\xff\n"])
+async def test_an_answer_that_cannot_be_read_is_told_as_such(tmp_path: Path, line: bytes) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(line)
+        await writer.drain()
+        writer.close()
+
+    path = tmp_path / "odd.sock"
+    async with await asyncio.start_unix_server(serve, path):
+        with pytest.raises(DaemonDown):
+            async with ControlClient([path]) as c:
+                await c.call("echo")
+
+
+def test_the_eye_listens_beside_the_control_socket_that_was_bound() -> None:
+    assert eye_sockets(Path("/run/x/control.sock")) == (
+        Path("/run/x/control-eye.sock"),
+        Path("/run/x/control-media.sock"),
+    )
+
+
+@given(st.text(), st.sampled_from(["../../../etc/passwd.x", "nosuch.key", "/etc/x.y", "a.b"]))
+def test_a_text_of_another_process_never_opens_a_file_of_its_choice(other: str, key: str) -> None:
+    for name in (other, key):
+        try:
+            text = text_of({"key": name, "args": {}})
+        except BadRequest:
+            continue
+        assert "/" not in text.key
+
+
 async def test_quiet_streams_that_nobody_reads_any_more_give_their_place_back(server: ControlServer) -> None:
-    for _ in range(CLIENT_LIMIT):
+    for _ in range(PROCESS_LIMIT):
         async with client(server) as c:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(0.02):
