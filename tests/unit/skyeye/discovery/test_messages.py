@@ -1,5 +1,6 @@
 """Answers of WS-Discovery: read, put right, or refused; never trusted."""
 
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -134,10 +135,8 @@ def test_one_answer_names_few_devices() -> None:
 
 @given(st.binary(max_size=2000))
 def test_any_bytes_give_a_value_or_the_one_error(raw: bytes) -> None:
-    try:
+    with contextlib.suppress(BadAnswer):
         parse_matches(raw)
-    except BadAnswer:
-        pass
 
 
 @given(st.data())

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -97,10 +97,8 @@ async def tcp(reply: bytes, address: str = "127.0.0.4") -> AsyncIterator[tuple[i
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         asked.append(await reader.read(4096))
         writer.write(reply)
-        try:
+        with suppress(ConnectionError):
             await writer.drain()
-        except ConnectionError:
-            pass
         writer.close()
 
     server = await asyncio.start_server(serve, address, 0)
@@ -212,7 +210,8 @@ async def main():
     print("up", flush=True)
     while True:
         data, where = sock.recvfrom(65535)
-        sock.sendto(answer(data, scopes="onvif://www.onvif.org/name/gate", xaddrs="http://0.0.0.0:8000/onvif/device_service"), where)
+        xaddrs = "http://0.0.0.0:8000/onvif/device_service"
+        sock.sendto(answer(data, scopes="onvif://www.onvif.org/name/gate", xaddrs=xaddrs), where)
 asyncio.run(main())
 """
 SEARCH = """
