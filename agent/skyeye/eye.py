@@ -28,7 +28,7 @@ from agent.skyeye.occurrences import Occurrences
 from agent.skyeye.orders import Orders
 from agent.skyeye.patrol import Patrols
 from agent.skyeye.stock import Stock
-from agent.skyeye.streams import Ring, RingBudget, StreamHub
+from agent.skyeye.streams import Membership, Ring, RingBudget, StreamHub
 from agent.skyeye.watch import Watch
 from agent.texts import say
 
@@ -93,7 +93,7 @@ class Eye:
         self.pusher = Pusher(self.hub, lambda: self._config.skyeye.media_hosts, clock, self._pushed)
         self.media = MediaServer(media, self.hub, self._known, self._picture, self._evidence_path, clock)
         self.inspections: dict[str, Inspection] = {}
-        self._members: dict[str, object] = {}
+        self._members: dict[str, Membership] = {}
         self._server = ControlServer([socket], Orders(self).methods())
         self._pending: set[asyncio.Task[None]] = set()
 
@@ -171,8 +171,8 @@ class Eye:
                 self._members[camera] = self.hub.join(camera, "main", ring, name="ring")
 
     def _leave(self, camera: str) -> None:
-        self.taker.rings.pop(camera).close()
-        self._members.pop(camera).leave()  # type: ignore[attr-defined]
+        self._members.pop(camera).leave()
+        self.taker.rings.pop(camera).clear()
 
     async def _inspect(self, camera: CameraSettings) -> Inspection:
         async def session() -> CameraSession:

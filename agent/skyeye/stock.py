@@ -23,6 +23,8 @@ AT_ONCE: Final = 4
 RETRY_S: Final = 600.0
 """A camera that could not be asked is asked again after so long; whether it is there is the inspection's business."""
 LOOK_EVERY_S: Final = 5.0
+WHO: Final = ("maker", "model", "firmware", "serial", "mac", "driver")
+"""What an event tells of a new camera; the whole is in `inventory/{camera}`."""
 
 
 class Stock:
@@ -85,7 +87,7 @@ class Stock:
         except OSError as error:
             log.warning(say("skyeye.inventory-unwritable", camera=camera, error=str(error)))
         if old is None:
-            await self._core.event(camera, "new", facts.as_data())
+            await self._core.event(camera, "new", {name: getattr(facts, name) for name in WHO})
         else:
             for change in changes(old, facts):
                 log.warning(say("skyeye.changed", camera=camera, what=change.what, old=change.old, new=change.new))
