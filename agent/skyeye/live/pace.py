@@ -1,4 +1,4 @@
-"""Whether a viewer gets the next fragment: a slow one goes on at the next keyframe, and is cut if that does not help."""
+"""Whether a viewer gets the next fragment: a slow one goes on at the next keyframe, or is cut if that is no help."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
