@@ -1,0 +1,166 @@
+"""What a picture is, in numbers: taken once per picture, cheap, and without memory. Judging is another's business."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.skyeye.model import Image
+from agent.skyeye.quality.structure import Field, Grid, field_of
+
+WIDTH: Final = 480
+HEIGHT: Final = 270
+"""The size at which is judged: 3 ms to scale down to, and every fault that a person sees is still there."""
+PRINT_WIDTH: Final = 240
+PRINT_HEIGHT: Final = 135
+DARK: Final = 26
+"""Below a tenth of full scale a pixel counts as dark (FACTS 6)."""
+BRIGHT: Final = 240
+"""Above it a pixel tells nothing any more; encoders with studio range end at 235-255."""
+STRONG: Final = 92.0
+"""Percentile of the coarse gradient from which a pixel counts as an edge."""
+EDGE_LEAST: Final = 1.2
+"""Coarse gradient, in grey levels per pixel, that the edges must have for their width to be measured."""
+IMPULSE: Final = 24
+"""A pixel that differs so much from the median of its neighbours is a speck."""
+STRIPS: Final = 8
+"""A stripe runs through the whole picture: it is seen in the median of so many strips, a thing in one of them is not."""
+GREY: Final = 3.0
+"""Mean distance from grey in Lab below which a picture has no colour: infrared at night."""
+FINE_SIGMA: Final = 0.7
+COARSE_SIGMA: Final = 2.0
+
+SCENE: Final = (16, 9)
+STRIPE_FIRST: Final = 4
+"""Cycles over the picture below which a wave is the scene's own light."""
+STRIPE_BINS: Final = 100
+
+Print = NDArray[np.uint8]
+Bars = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """One picture in numbers. Grey levels are of 0 to 255."""
+
+    luma: float
+    dark: float
+    """Share of pixels that are dark."""
+    bright: float
+    """Share of pixels that are burnt out."""
+    contrast: float
+    """Grey levels between the 5th and the 95th percentile, over the mean: what dimming does not change, and fog does."""
+    chroma: float
+    """Mean distance from grey, in Lab."""
+    a: float
+    b: float
+    """The median colour, in Lab, from neutral: what a part of the picture shows does not turn it."""
+    cast: float
+    """Length of that over the spread of colours (the ratio of the literature)."""
+    blur_px: float | None
+    """Width of the edges, as the sigma of a blur; None where there are no edges."""
+    specks: float
+    """Share of pixels that stand out of their neighbours."""
+    bars: Bars
+    """What runs through the whole picture: amplitudes by frequency, down its height and then along its width."""
+    scene: Grid
+    """Light and dark of the picture at a glance, over its mean."""
+    busy: Grid
+    """Mean slope in each cell of the structure."""
+    noise: float
+    structure: Field
+    print: Print
+    """Single pixels of the whole picture, not averaged: for telling a still picture from a frozen one."""
+
+    @property
+    def grey(self) -> bool:
+        """Whether the camera has switched to its night mode, without colours."""
+        return self.chroma < GREY
+
+
+def measure(image: Image) -> Features:
+    """Take the numbers of one picture of any size."""
+    small = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY)
+    histogram = np.cumsum(np.bincount(grey.ravel(), minlength=256)) / grey.size
+    low, high = (int(np.searchsorted(histogram, share)) for share in (0.05, 0.95))
+    luma = float(grey.mean())
+    lab = cv2.resize(cv2.cvtColor(small, cv2.COLOR_BGR2LAB), (120, 68), interpolation=cv2.INTER_AREA)
+    a, b = lab[..., 1].astype(np.float32) - 128, lab[..., 2].astype(np.float32) - 128
+    mid_a, mid_b = float(np.median(a)), float(np.median(b))
+    spread = float(np.hypot(a - mid_a, b - mid_b).mean())
+    plain = grey.astype(np.float32)
+    noise = noise_of(plain)
+    structure, busy = field_of(grey, noise)
+    scene = cv2.resize(plain, SCENE, interpolation=cv2.INTER_AREA)
+    return Features(
+        luma=luma,
+        dark=float(histogram[DARK - 1]),
+        bright=float(1 - histogram[BRIGHT - 1]),
+        contrast=(high - low) / (luma + 10),
+        chroma=float(np.hypot(a, b).mean()),
+        a=mid_a,
+        b=mid_b,
+        cast=float(np.hypot(mid_a, mid_b)) / max(spread, 1.0),
+        blur_px=edge_width(plain),
+        specks=specks_of(grey),
+        bars=bars_of(plain),
+        noise=noise,
+        scene=np.asarray(scene / (luma + 1), np.float32),
+        busy=busy,
+        structure=structure,
+        print=print_of(image),
+    )
+
+
+def print_of(image: Image) -> Print:
+    """Single pixels, so that the sensor's noise stays in."""
+    picked = cv2.resize(image, (PRINT_WIDTH, PRINT_HEIGHT), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(cv2.cvtColor(picked, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def noise_of(plain: NDArray[np.float32]) -> float:
+    """Sigma of the noise, by the difference of two Laplacians (Immerkaer 1996), in the quiet half of the picture."""
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    response = np.abs(cv2.filter2D(plain, -1, kernel))
+    return float(np.median(response)) / 0.6745 / 6
+
+
+def edge_width(plain: NDArray[np.float32]) -> float | None:
+    """How wide the strongest edges are. The gradient of an edge under a blur s is proportional to 1/sqrt(sigma² + s²),
+    so two filters of known sigma give s whatever the contrast; what noise adds is taken off where nothing is."""
+    fine, coarse = _slope(plain, FINE_SIGMA), _slope(plain, COARSE_SIGMA)
+    small = coarse[::3, ::3]
+    strong, quiet = coarse >= np.percentile(small, STRONG), coarse <= np.percentile(small, 30)
+    coarse_edge = float((coarse[strong] ** 2).mean()) - float((coarse[quiet] ** 2).mean())
+    fine_edge = float((fine[strong] ** 2).mean()) - float((fine[quiet] ** 2).mean())
+    if coarse_edge < EDGE_LEAST**2:
+        return None
+    ratio = max(1.02, fine_edge / coarse_edge)
+    return float(np.sqrt(max(0.0, (COARSE_SIGMA**2 - ratio * FINE_SIGMA**2) / (ratio - 1))))
+
+
+def _slope(plain: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    soft = cv2.GaussianBlur(plain, (0, 0), sigma)
+    return np.asarray(cv2.magnitude(cv2.Sobel(soft, cv2.CV_32F, 1, 0) / 8, cv2.Sobel(soft, cv2.CV_32F, 0, 1) / 8))
+
+
+def specks_of(grey: NDArray[np.uint8]) -> float:
+    """Share of pixels that stand out of their neighbours."""
+    return float((cv2.absdiff(grey, cv2.medianBlur(grey, 3)) > IMPULSE).mean())
+
+
+def bars_of(plain: NDArray[np.float32]) -> Bars:
+    """Amplitudes of what runs through the whole picture, down its height and then along its width. They are the same
+    wherever a fence stands in the picture."""
+    return np.concatenate([_bars(plain), _bars(np.ascontiguousarray(plain.T))])
+
+
+def _bars(plain: NDArray[np.float32]) -> Bars:
+    strips = np.stack([strip.mean(axis=1) for strip in np.array_split(plain, STRIPS, axis=1)])
+    common = np.median(strips - strips.mean(axis=1, keepdims=True), axis=0)
+    window = np.hanning(common.size).astype(np.float32)
+    amplitudes = np.abs(np.fft.rfft(common * window)) * (2 / window.sum())
+    return np.asarray(amplitudes[STRIPE_FIRST : STRIPE_FIRST + STRIPE_BINS], np.float32)
