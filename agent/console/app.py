@@ -13,7 +13,7 @@ from agent.clock import Clock
 from agent.console.guard import guard, headers, own_hosts, refusal
 from agent.console.live import LiveSockets
 from agent.console.state import Board, TooMany
-from agent.console.words import page_texts
+from agent.console.words import own_names, page_texts
 from agent.control import ControlClient, ControlError, DaemonDown
 from agent.control.media import BadMedia, EvidenceRequest, MediaClient, MediaDown, MediaRequest, PictureRequest
 from agent.control.protocol import text_json
@@ -95,7 +95,7 @@ class Console:
 
     async def _texts(self, request: web.Request) -> web.Response:
         language = LANGUAGES.get(request.query.get("lang", ""), self._language)
-        return web.json_response({"language": language, "languages": [*LANGUAGES], **page_texts(language)})
+        return web.json_response({"language": language, "languages": own_names(), **page_texts(language)})
 
     async def _state(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events (WHATWG HTML, 9.2)."""
@@ -113,7 +113,7 @@ class Console:
         except ConnectionError:
             pass  # the page is closed
         finally:
-            await watching.aclose()  # type: ignore[attr-defined]  # it is an async generator
+            await watching.aclose()
         return response
 
     async def _picture(self, request: web.Request) -> web.StreamResponse:

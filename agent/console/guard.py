@@ -11,11 +11,11 @@ from ipaddress import ip_address
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from agent.control.protocol import text_json
 from agent.texts import Text, say
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ACT_HEADER: Final = "X-Campus-Agent"
 LOOPBACK: Final = "127.0.0.1"
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
@@ -56,8 +56,8 @@ def policy(hosts: frozenset[str]) -> str:
     )
 
 
-def guard(hosts: frozenset[str]) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
-    """The middleware that refuses what is not ours. An empty set knows no port yet, and refuses all."""
+def guard(hosts: frozenset[str]) -> Middleware:
+    """The middleware that refuses what is not ours."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:

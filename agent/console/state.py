@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 from agent.clock import Clock
@@ -22,7 +22,7 @@ STANDING: Final = frozenset({"active", "acknowledged"})
 STATES: Final = frozenset({"ok", "fault", "offline", "unknown"})
 EYE_UP: Final = frozenset({"running", "off"})
 """off: no camera is configured, so nothing is missed."""
-Fields = Mapping[str, JsonValue]
+Fields = dict[str, JsonValue]
 
 
 class TooMany(Exception):
@@ -43,7 +43,7 @@ class Board:
         """The last that was heard: the wall keeps its tiles while the core is away."""
         self._site: JsonValue = ""
 
-    async def watch(self) -> AsyncIterator[str]:
+    async def watch(self) -> AsyncGenerator[str, None]:
         """The state now, and whenever it changes; an empty string when nothing did for a while. Raises TooMany."""
         if len(self._watchers) >= WATCHER_LIMIT:
             raise TooMany

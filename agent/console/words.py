@@ -9,6 +9,11 @@ from agent.texts import Language, room_texts, template
 PAGE: Final = "page-"
 
 
+def own_names() -> Mapping[str, str]:
+    """Each language by its own name, for the switch."""
+    return dict(template("console.page-own-name"))
+
+
 def page_texts(language: Language) -> Mapping[str, Mapping[str, str]]:
     """`page`: what the page says, `{field}` for what it fills in; `faults` and `kinds`: their names."""
     return {
