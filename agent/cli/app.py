@@ -22,6 +22,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         ("events", "agent.cli.events"),
         ("queue", "agent.cli.queue"),
         ("test", "agent.cli.test"),
+        ("camera", "agent.cli.camera"),
         ("mqtt", "agent.cli.mqtt"),
         ("serial", "agent.cli.serial"),
         ("support-bundle", "agent.cli.bundle"),
@@ -29,6 +30,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
     "cli.head-setup": (
         ("check-config", "agent.cli.check_config"),
         ("drivers", "agent.cli.drivers"),
+        ("discover", "agent.cli.discover"),
         ("install", "agent.cli.install"),
         ("uninstall", "agent.cli.uninstall"),
         ("run", "agent.cli.run"),

@@ -68,6 +68,8 @@ class Search:
     ports: Ports = Ports()
     neighbours_file: Path = NEIGHBOURS
     progress: Progress = field(default_factory=Progress)
+    addresses: dict[str, str] = field(default_factory=dict)
+    """Of the extra hosts, those whose address is known."""
     refused: int = 0
     """Answers that could not be read."""
     failed: list[tuple[str, str]] = field(default_factory=list)
@@ -212,16 +214,19 @@ def one_device(one: Found, other: Found) -> bool:
     return one.address in other.hosts and other.address in one.hosts
 
 
-async def resolve(hosts: Mapping[str, int | None]) -> dict[str, int | None]:
-    """Addresses of hosts that may be names. Those that cannot be found are left out: they will be reported as gone."""
+async def resolve(hosts: Iterable[str]) -> dict[str, str]:
+    """The IPv4 address of each host that may be a name. Those that cannot be found are left out: nobody will answer for
+    them."""
     loop = asyncio.get_running_loop()
-    found: dict[str, int | None] = {}
-    for host, port in hosts.items():
-        with suppress(ipaddress.AddressValueError):
-            found[str(ipaddress.IPv4Address(host))] = port
+    found: dict[str, str] = {}
+    for host in hosts:
+        try:
+            found[host] = str(ipaddress.IPv4Address(host))
             continue
-        with suppress(OSError, TimeoutError):
+        except ipaddress.AddressValueError:
+            pass  # a name
+        with suppress(OSError, UnicodeError):  # TimeoutError is an OSError
             async with asyncio.timeout(RESOLVE_TIMEOUT_S):
                 got = await loop.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
-            found[str(got[0][4][0])] = port
+            found[host] = str(got[0][4][0])
     return found

@@ -25,7 +25,7 @@ WAIT_S: Final = 10.0
 AGAIN_AFTER: Final = timedelta(hours=24)
 """Lock-out counters fall back to zero within half an hour to a day."""
 
-State = Literal["weak", "configured", "fine", "stopped", "recent", "unreachable"]
+State = Literal["weak", "configured", "open", "fine", "stopped", "recent", "unreachable"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ ACCOUNTS: Final[Mapping[str, tuple[Account, ...]]] = {
 COMMON: Final = (Account(_ADMIN, _ADMIN), Account(_ADMIN, "123456"))
 """Where the maker is not known."""
 
-Attempt = Callable[[CameraSettings, Account], Awaitable[None]]
-"""Tries one login, once. Raises CameraError."""
+Attempt = Callable[[CameraSettings, Account | None], Awaitable[None]]
+"""Asks the camera who it is with one login, once; without any for None. Raises CameraError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Finding:
     @property
     def bad(self) -> bool:
         """Whether somebody should do something."""
-        return self.state in {"weak", "configured"}
+        return self.state in {"weak", "configured", "open"}
 
     def as_data(self) -> dict[str, JsonValue]:
         """As JSON."""
@@ -108,13 +108,13 @@ async def audit(
 
 
 async def _try(camera: CameraSettings, accounts: Sequence[Account], clock: Clock, attempt: Attempt) -> Finding:
-    for number, account in enumerate(accounts, start=1):
+    for number, account in enumerate((None, *accounts)):
         if number > 1:
             await clock.sleep(WAIT_S)
         try:
             await attempt(camera, account)
         except LoginRefused as error:
-            if locked(error):
+            if number and locked(error):
                 text = say("inventory.audit-stopped", camera=camera.id, why=error.text)
                 return Finding(camera.id, "stopped", number, text)
             continue
@@ -123,6 +123,8 @@ async def _try(camera: CameraSettings, accounts: Sequence[Account], clock: Clock
         except CameraError as error:
             text = say("inventory.audit-unreachable", camera=camera.id, why=error.text)
             return Finding(camera.id, "unreachable", number, text)
+        if account is None:  # then it would take any password, and nothing is proven
+            return Finding(camera.id, "open", 0, say("inventory.audit-open", camera=camera.id))
         text = say("inventory.audit-weak", camera=camera.id, username=account.username)
         return Finding(camera.id, "weak", number, text, account.username)
     return Finding(camera.id, "fine", len(accounts), say("inventory.audit-fine", camera=camera.id, tries=len(accounts)))

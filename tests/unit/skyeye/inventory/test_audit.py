@@ -35,12 +35,17 @@ class WalkingClock(SimClock):
 class Door:
     """A camera that opens for one password, or raises."""
 
-    def __init__(self, opens: Account | None = None, error: CameraError | None = None) -> None:
+    def __init__(self, opens: Account | None = None, error: CameraError | None = None, *, ajar: bool = False) -> None:
         self.opens = opens
+        self.ajar = ajar
         self.error = error or LoginRefused(REFUSED)
         self.tried: list[Account] = []
 
-    async def __call__(self, _camera: CameraSettings, account: Account) -> None:
+    async def __call__(self, _camera: CameraSettings, account: Account | None) -> None:
+        if account is None:
+            if not self.ajar:
+                raise LoginRefused(REFUSED)
+            return
         self.tried.append(account)
         if account != self.opens:
             raise self.error
@@ -89,6 +94,12 @@ async def test_it_ends_at_the_first_sign_of_a_lock(store: Store) -> None:
     door = Door(error=LoginRefused(say("inventory.audit-stopped", camera="gate", why="-")))  # "... lock us out"
     found = await run(store, door)
     assert (found.state, len(door.tried)) == ("stopped", 1)
+
+
+async def test_a_camera_that_asks_for_no_password_is_told_and_not_tried(store: Store) -> None:
+    door = Door(ajar=True)
+    found = await run(store, door)
+    assert (found.state, found.bad, door.tried) == ("open", True, [])
 
 
 async def test_a_camera_that_is_away_is_not_tried_further(store: Store) -> None:
