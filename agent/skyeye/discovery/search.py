@@ -81,7 +81,10 @@ class Search:
     async def run(self) -> tuple[Found, ...]:
         """Search. Raises DiscoveryError if it was asked for what cannot be."""
         ways = chosen(self.named, interfaces())
-        hosts = dict.fromkeys(parse_ranges(self.ranges)) | await resolve(self.extra)
+        self.addresses = await resolve(self.extra)
+        hosts: dict[str, int | None] = {}
+        hosts.update((address, None) for address in parse_ranges(self.ranges))
+        hosts.update((address, self.extra[host]) for host, address in self.addresses.items())
         listener = Listener(self._match, port=self.ports.discovery)
         self._step(total=len(hosts) * 2 + round(self.timeout_s * 10))
         try:

@@ -274,3 +274,16 @@ def test_hosts_that_are_not_there_cost_little(network: tuple[str, str]) -> None:
     ours, _ = network
     done = subprocess.run(inside(ours, SEARCH, "10.99.0.0/24"), cwd=ROOT, capture_output=True, check=True, timeout=60)
     assert json.loads(done.stdout) == []
+
+
+async def test_what_is_configured_is_asked_whatever_the_ranges() -> None:
+    body = b"<Envelope><Body><Fault>NotAuthorized</Fault></Body></Envelope>"
+    async with (
+        responder("127.0.0.2", lambda question: [answer(question)]) as port,
+        tcp(http(body, "400 Bad Request")) as (own, _),
+    ):
+        one = search(port)
+        one.extra = {"127.0.0.2": None, "127.0.0.4": own, "localhost": None, "no-such-host.invalid": 80}
+        found = await one.run()
+    assert [(one.address, one.how) for one in found] == [("127.0.0.2", "unicast"), ("127.0.0.4", "onvif")]
+    assert one.addresses == {"127.0.0.2": "127.0.0.2", "127.0.0.4": "127.0.0.4", "localhost": "127.0.0.1"}
