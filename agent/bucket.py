@@ -25,11 +25,21 @@ class Bucket:
         self._level -= count
         return True
 
+    def ready(self, now_ns: int) -> bool:
+        """Whether one could be taken."""
+        self._fill(now_ns)
+        return self._level >= 1.0
+
     def owe(self, now_ns: int, count: float = 1.0) -> float:
         """Take `count` in any case; return the seconds to wait before it would have been there."""
         self._fill(now_ns)
         self._level -= count
         return max(0.0, -self._level / self.per_s)
+
+    def wait_s(self, now_ns: int, count: float = 1.0) -> float:
+        """The seconds that `owe` would return; takes nothing."""
+        self._fill(now_ns)
+        return max(0.0, (count - self._level) / self.per_s)
 
     def full(self, now_ns: int) -> bool:
         """Whether nothing was taken lately."""

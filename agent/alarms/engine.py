@@ -224,6 +224,10 @@ class Alarms:
         self._faults.clear(batch, self._name(device, point), device, point, fault)
         return self._finish(batch)
 
+    def fault_stands(self, device: str | None, point: str | None, fault: str) -> bool:
+        """Whether a fault stands."""
+        return self._faults.stands(device, point, fault)
+
     # --- what is shown
 
     def stored(self, stored: Sequence[Stored]) -> None:

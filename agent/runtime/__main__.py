@@ -13,7 +13,7 @@ from agent.config.load import ConfigErrors, load
 from agent.config.machine import check_files
 from agent.journal import JournalError, JournalLocked
 from agent.logs import set_up
-from agent.runtime.core import RESTART_EXIT, Core, Restart
+from agent.runtime.core import RESTART_EXIT, Core, Programs, Restart
 from agent.texts import pick_language, say
 
 log = logging.getLogger("agent.runtime")
@@ -24,8 +24,9 @@ SWITCH_INTERVAL_S: Final = 0.0002
 SQLite calls; with Python's own 5 ms, an alarm waited for that while a backlog kept the loop busy."""
 
 
-def main(argv: list[str]) -> int:
-    """Run the daemon; return its exit code: 0 stopped, 1 failed, 2 wrong configuration, 75 to be started again."""
+def main(argv: list[str], programs: Programs | None = None) -> int:
+    """Run the daemon; return its exit code: 0 stopped, 1 failed, 2 wrong configuration, 75 to be started again.
+    `programs` are the processes beside the core, if not our own."""
     parser = argparse.ArgumentParser(prog="campus-agent run")
     parser.add_argument("--config", type=Path, default=DEFAULT_CONFIG)
     parser.add_argument("--lang")
@@ -50,7 +51,7 @@ def main(argv: list[str]) -> int:
     clock = SystemClock(config.site.timezone)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     gc.freeze()  # what is loaded now stays: the collector need not walk it at every alarm
-    return run(Core(config, options.config, clock, language))
+    return run(Core(config, options.config, clock, language, programs))
 
 
 def run(core: Core) -> int:

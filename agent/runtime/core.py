@@ -18,6 +18,7 @@ from agent.model import JsonValue, Lane, new_event
 from agent.runtime.clockwatch import ClockWatch
 from agent.runtime.desk import AlarmDesk
 from agent.runtime.field import Field
+from agent.runtime.household import Household, Programs
 from agent.runtime.methods import ControlMethods
 from agent.runtime.notify import Notifier
 from agent.runtime.reload import Reloader
@@ -62,8 +63,12 @@ class Restart(Exception):
 class Core:
     """One run of the daemon."""
 
-    def __init__(self, config: Config, config_path: Path, clock: Clock, language: Language) -> None:
+    def __init__(
+        self, config: Config, config_path: Path, clock: Clock, language: Language, programs: Programs | None = None
+    ) -> None:
+        """`programs` are the processes beside the core, if not our own."""
         self._config = config
+        self._programs = programs or Programs()
         self._config_path = config_path
         self._clock = clock
         self._language = language
@@ -97,8 +102,11 @@ class Core:
         engine.stored(await journal.tail(TAIL))  # their places in the chain, if the last run ended before it saved them
         async with asyncio.TaskGroup() as group:
             field = Field(group, desk, self._clock)
-            verbs = Verbs(desk, self._clock, field.links, self._health)
-            commands = CommandDesk(journal, self._clock, config.uplink, verbs.handlers(), config.site.language)
+            household = Household(
+                lambda: self._parts.config, self._config_path, self._language, desk, self._clock, self._programs
+            )
+            verbs = {**Verbs(desk, self._clock, field.links, self._health).handlers(), **household.verbs.handlers()}
+            commands = CommandDesk(journal, self._clock, config.uplink, verbs, config.site.language)
             uplink = self._make_uplink(journal, commands)
             self._parts = Parts(
                 config,
@@ -108,17 +116,20 @@ class Core:
                 uplink,
                 field.buses,
                 field.links,
+                household,
                 self._clock.wall(),
                 self._started_ns,
             )
-            self._desk, self._field = desk, field
+            self._desk, self._field, self._household = desk, field, household
             self._wire(journal, uplink)
-            reloader = Reloader(self._config_path, self._parts, desk, field)
+            reloader = Reloader(self._config_path, self._parts, desk, field, household)
             server = await self._serve_control(ControlMethods(self._parts, desk, commands, reloader.reload))
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
             await self._begin(journal)
             await commands.close_interrupted()
             await field.apply(config)
+            household.listen(journal)
+            await household.start(group, server.path)
             tasks = [
                 group.create_task(work, name=name)
                 for name, work in {
@@ -129,6 +140,8 @@ class Core:
                     "reload": reloader.run(),
                     "watchdog": self._watchdog(journal, uplink, field),
                     "status": self._tell_status(),
+                    "eye's words": household.eye_desk.run(),
+                    "evidence": household.evidence.run(),
                 }.items()
             ]
             self._ready()
@@ -154,6 +167,8 @@ class Core:
         desk.on_outputs = field.outputs
         desk.on_states = self._publish_states
         field.on_inventory = self._publish_inventory
+        self._household.eye_desk.on_camera = self._publish_camera
+        self._household.on_inventory = self._publish_cameras
         uplink.on_change(desk.poke)
         loop = asyncio.get_running_loop()
         pending: set[asyncio.Task[None]] = set()
@@ -215,6 +230,7 @@ class Core:
         if self._told_config is not self._parts.config:
             self._told_config = self._parts.config
             self._empty_removed()
+            self._publish_cameras()
 
     def _birth_states(self) -> Iterable[tuple[str, bytes]]:
         """What a new connection sends, remembered as told."""
@@ -226,7 +242,7 @@ class Core:
     def _empty_removed(self) -> None:
         """Empty what the broker retains of points and devices that the configuration no longer has."""
         topics = {f"state/{view.device}/{view.point}" for view in self._parts.engine.views()}
-        topics |= {f"inventory/{device.id}" for device in self._parts.config.devices}
+        topics |= {f"inventory/{device.id}" for device in self._parts.config.watched}
         for topic in [topic for topic in self._told_states if topic not in topics]:
             del self._told_states[topic]
             self._parts.uplink.publish_retained(topic, b"")
@@ -235,6 +251,16 @@ class Core:
         for device in self._parts.config.devices:
             if device.id in self._field.links:
                 self._publish(f"inventory/{device.id}", inventory(device, self._parts))
+
+    def _publish_cameras(self) -> None:
+        """Not with every event, as of devices: there may be 200."""
+        for camera in self._parts.config.cameras:
+            self._publish(f"inventory/{camera.id}", self._household.cameras.inventory(camera))
+
+    def _publish_camera(self, id_: str) -> None:
+        for camera in self._parts.config.cameras:
+            if camera.id == id_:
+                self._publish(f"inventory/{id_}", self._household.cameras.inventory(camera))
 
     def _publish(self, topic: str, payload: Mapping[str, JsonValue]) -> None:
         raw = dump(payload)
@@ -313,14 +339,16 @@ class Core:
         return checks
 
     async def _shut_down(self, server: ControlServer, tasks: list[asyncio.Task[None]]) -> None:
-        """Devices first, then the alarm lane, then the word that we are offline; the journal is closed last."""
+        """The console first, then devices and the eye, then the alarm lane, then the word that we are offline; the
+        journal is closed last."""
         self._notifier.send(STOPPING="1")
-        await server.close()
         reload = [task for task in tasks if task.get_name() == "reload"]
         for task in reload:  # one under way would start devices that nobody stops again
             task.cancel()
         await asyncio.wait(reload)
-        await self._field.stop()
+        await self._household.stop_console()
+        await asyncio.gather(self._field.stop(), self._household.stop_eye())
+        await server.close()
         event = new_event("campus.agent.stopped", Lane.EVENT, self._clock.moment(), version=__version__)
         await self._desk.tell(event, save={STOPPED_KEY: event.id})
         await self._parts.uplink.close(DRAIN_S)
@@ -342,4 +370,4 @@ class Core:
         self._stop.set()
 
 
-__all__ = ["RESTART_EXIT", "Bus", "Core", "Restart"]
+__all__ = ["RESTART_EXIT", "Bus", "Core", "Programs", "Restart"]

@@ -41,6 +41,7 @@ class ControlMethods:
 
     def methods(self) -> Methods:
         """Every method by name."""
+        household = self._parts.household
         return Methods(
             calls={
                 "status": self._status,
@@ -54,8 +55,14 @@ class ControlMethods:
                 "test-uplink": self._test_uplink,
                 "mqtt-ping": self._mqtt_ping,
                 "reload": self._reload_now,
+                **household.cameras.calls(),
+                **household.eye_desk.calls(),
             },
-            streams={"events-tail": self._events_tail, "test-buttons": self._test_buttons},
+            streams={
+                "events-tail": self._events_tail,
+                "test-buttons": self._test_buttons,
+                **household.cameras.streams(),
+            },
         )
 
     async def _status(self, _params: Params, _peer: Peer) -> JsonValue:

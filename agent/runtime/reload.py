@@ -9,6 +9,7 @@ from agent.config.models import Config
 from agent.model import JsonValue
 from agent.runtime.desk import AlarmDesk
 from agent.runtime.field import Field
+from agent.runtime.household import Household
 from agent.runtime.status import Parts
 from agent.texts import Spoken, Text, say
 
@@ -22,11 +23,12 @@ class ReloadRefused(Spoken):
 class Reloader:
     """Applies a changed configuration to the running parts. The journal is never touched by it."""
 
-    def __init__(self, path: Path, parts: Parts, desk: AlarmDesk, field: Field) -> None:
+    def __init__(self, path: Path, parts: Parts, desk: AlarmDesk, field: Field, household: Household) -> None:
         self._path = path
         self._parts = parts
         self._desk = desk
         self._field = field
+        self._household = household
         self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()
 
@@ -69,7 +71,7 @@ class Reloader:
             lamp_means=config.uplink.lamp_means,
         )
         await self._desk.take(outcome)
-        touched: list[JsonValue] = [*await self._field.apply(config)]
+        touched: list[JsonValue] = [*await self._field.apply(config), *await self._household.apply(old)]
         if config.uplink != old.uplink:
             await self._parts.uplink.reconfigure(config.uplink)
             touched.append("uplink")

@@ -17,7 +17,9 @@ from agent.control.protocol import text_json
 from agent.driver import BusDriver
 from agent.journal import Journal
 from agent.model import JsonValue
+from agent.runtime.cameras import child_status
 from agent.runtime.devices import DeviceLink
+from agent.runtime.household import Household
 from agent.texts import Text
 from agent.uplink import Uplink
 
@@ -36,6 +38,7 @@ class Parts:
     uplink: Uplink
     buses: Mapping[str, Bus]
     links: Mapping[str, DeviceLink]
+    household: Household
     started: datetime
     started_ns: int
 
@@ -62,6 +65,9 @@ def status(parts: Parts) -> dict[str, JsonValue]:
         "devices": [device_status(device, parts) for device in parts.config.devices],
         "points": [point_status(view) for view in parts.engine.views()],
         "buses": [bus_status(name, bus) for name, bus in parts.buses.items()],
+        "eye": dict(child_status(parts.household.eye)),
+        "console": dict(child_status(parts.household.console)),
+        "cameras": parts.household.cameras.health(),
         "faults": fault_status(parts.engine),
     }
 
@@ -159,6 +165,8 @@ def retained(parts: Parts) -> Iterable[tuple[str, bytes]]:
         yield f"state/{view.device}/{view.point}", dump(state_payload(view))
     for device in parts.config.devices:
         yield f"inventory/{device.id}", dump(inventory(device, parts))
+    for camera in parts.config.cameras:
+        yield f"inventory/{camera.id}", dump(parts.household.cameras.inventory(camera))
 
 
 def inventory(device: DeviceSettings, parts: Parts) -> dict[str, JsonValue]:

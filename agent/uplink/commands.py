@@ -21,6 +21,7 @@ from agent.model import Command, Event, JsonValue, Lane, Reply, new_event
 from agent.texts import Language, Spoken, Text, say
 from agent.uplink.limits import DEFAULT, Limits
 from agent.uplink.payloads import PAYLOAD_LIMIT, Malformed, command_id, parse_command
+from agent.uplink.redact import redacted
 from agent.uplink.topics import COMMAND_ID
 
 log = logging.getLogger(__name__)
@@ -255,6 +256,6 @@ class CommandDesk:
 
 
 def bounded(args: Mapping[str, JsonValue]) -> JsonValue:
-    """The arguments as the journal keeps them."""
+    """The arguments as the journal keeps them: not too long, and without the secrets of addresses."""
     size = len(json.dumps(dict(args)).encode())
-    return dict(args) if size <= ARGS_LIMIT else {"bytes": size}
+    return redacted(dict(args)) if size <= ARGS_LIMIT else {"bytes": size}

@@ -24,6 +24,10 @@ RECEIPTS: Final = 64
 """Receipts that wait for the journal. The oldest makes room: later ones cover what it did."""
 REPLAY: Final = "replay"
 """Replays wait for one another, each for seconds; they have places of their own, or an acknowledgement would wait."""
+CAMERA_VERBS: Final = frozenset(
+    {"snapshot", "clip", "ptz", "inspect", "stream-start", "stream-stop", "patrol", "inventory"}
+)
+"""Verbs that may wait for a camera; they have places of their own, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ class Inbox:
         self._command_news, self._receipt_news = asyncio.Event(), asyncio.Event()
         self._workers = asyncio.Semaphore(limits.command_workers)
         self._replays = asyncio.Semaphore(limits.command_queue)
+        self._cameras = asyncio.Semaphore(limits.camera_workers)
 
     def take(self, connection: Connection, message: Incoming) -> None:
         """Take a message off the wire. Never waits; what finds no room is answered at once."""
@@ -84,8 +89,8 @@ class Inbox:
                     self._command_news.clear()
                     await self._command_news.wait()
                 verb = self._topics.verb(self._commands[0].message.topic) or ""
-                slots = self._replays if verb == REPLAY else self._workers
-                if verb == REPLAY and slots.locked():
+                slots = self._slots(verb)
+                if slots is not self._workers and slots.locked():
                     self._turn_away(self._commands.popleft())
                     continue
                 await slots.acquire()
@@ -99,6 +104,12 @@ class Inbox:
                 slots.release()
                 if ready is not None:
                     self._answer(message, ready)
+
+    def _slots(self, verb: str) -> asyncio.Semaphore:
+        """The places for a verb; where others than the common ones are taken, the sender is told to try again."""
+        if verb == REPLAY:
+            return self._replays
+        return self._cameras if verb in CAMERA_VERBS else self._workers
 
     async def _execute(self, message: Incoming, ready: Ready, slots: asyncio.Semaphore) -> None:
         try:

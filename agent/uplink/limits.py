@@ -73,8 +73,8 @@ class Limits:
     """`campus.alarm.repeated` goes out once in so long per point."""
     held_rows: int = 1000
     """Repeats remembered for later; beyond them they are found again in the journal."""
-    extras: int = 512
-    """Retained topics and replies that wait for the broker, each."""
+    extras: int = 1024
+    """Retained topics and replies that wait for the broker, each: 200 cameras, and the states of as many points."""
     denied_s: float = 600.0
     """A kind of message (status, state, reply ...) that the broker refused is not tried again for so long, as
     mosquitto 2.0.11 answers a refused message by closing the connection. Events are set aside one by one instead."""
@@ -98,6 +98,8 @@ class Limits:
     """Commands that wait; further ones are refused as busy."""
     command_workers: int = 4
     """Commands that run at once: one slow output must not hold up an acknowledgement."""
+    camera_workers: int = 4
+    """Commands to cameras that run at once beside them: each may take 18 s, and an acknowledgement must not wait."""
     command_s: float = 60.0
     """A handler that takes longer is ended, and its command fails."""
     refusals_per_minute: int = 20

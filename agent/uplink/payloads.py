@@ -115,6 +115,47 @@ class StateMessage(Sent):
     seq: Seq | None = Field(description="the event that brought it into this state")
 
 
+class CameraProfile(BaseModel):
+    """One stream that a camera offers."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    token: str | None = None
+    name: str | None = None
+    codec: str | None = Field(default=None, description="h264, h265, mjpeg, mpeg4 or other")
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    bitrate_kbps: int | None = None
+    gop: int | None = Field(default=None, description="frames from keyframe to keyframe")
+
+
+class CameraRecordings(BaseModel):
+    """What a camera or recorder has on its disk; gaps do not show."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    oldest: Time | None = None
+    newest: Time | None = None
+
+
+class CameraInventory(BaseModel):
+    """What is known of a camera beside what every device has; a member is missing or null while nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    serial: str | None = None
+    mac: str | None = Field(default=None, description="aa:bb:cc:dd:ee:ff")
+    hardware: str | None = None
+    channels: int | list[object] | None = Field(default=None, description="of a recorder")
+    profiles: list[CameraProfile] | None = Field(default=None, description="the streams, best first")
+    ptz: bool | None = Field(default=None, description="it can be moved")
+    events: bool | None = Field(default=None, description="it tells events by itself")
+    clock_offset_s: float | None = Field(default=None, description="its clock minus ours")
+    recordings: CameraRecordings | None = None
+    gb_id: str | None = Field(default=None, description="GB/T 28181 number, as configured")
+
+
 class InventoryMessage(Sent):
     """`inventory/{device}`, retained: what it is and how it is."""
 
@@ -125,7 +166,10 @@ class InventoryMessage(Sent):
     model: str | None
     firmware: str | None
     address: str | None = Field(description="without secrets")
-    health: Literal["online", "offline"]
+    health: Literal["online", "offline", "unknown"] = Field(
+        description="unknown: a camera that nobody has looked at yet, or while the process that does is away"
+    )
+    camera: CameraInventory | None = Field(default=None, description="of cameras only")
 
 
 class HazardMessage(BaseModel):

@@ -20,9 +20,9 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "district": "GB/T 2260 county code, six digits",
     "school": "the school in topics: lower-case letters, digits, hyphens",
     "lane": "alarm, fault or event: what goes first",
-    "device": "the device's id; `_` where there is none",
+    "device": "the id of the device or camera; `_` where there is none",
     "point": "the point's id; `_` where there is none",
-    "verb": "what to do: ack, reset, output, selftest, replay, ping ...",
+    "verb": "what to do: ack, reset, output, selftest, replay, ping, snapshot, clip, ptz ...",
     "id": "the command's id",
     "hazard": "the hazard's id",
 }

@@ -31,11 +31,14 @@ SITE: Final = """
 class Daemon:
     """`async with Daemon(folder, toml) as daemon`: started to READY, and stopped at the end."""
 
-    def __init__(self, folder: Path, toml: str, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, toml: str, *, env: Mapping[str, str] | None = None, program: str = "agent.runtime"
+    ) -> None:
         self.folder = folder
         self.config = folder / "agent.toml"
         self.journal = folder / "journal.db"
         self.log = folder / "daemon.log"
+        self._program = program
         self._env = {**os.environ, **(env or {})}
         self._process: asyncio.subprocess.Process | None = None
         self.write(toml)
@@ -63,7 +66,7 @@ class Daemon:
             with self.log.open("ab") as log:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
-                    *("-m", "agent.runtime", "--config", str(self.config), "--log-level", "debug"),
+                    *("-m", self._program, "--config", str(self.config), "--log-level", "debug"),
                     cwd=ROOT,
                     stdout=log,
                     stderr=log,
