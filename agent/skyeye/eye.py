@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 HEALTH_EVERY_S: Final = 5.0
 """How often the core hears that the loop turns; it ends us after 30 s of silence."""
 MAINTAIN_EVERY_S: Final = 300.0
+RING_SPARE_S: Final = 5.0
+"""A ring keeps more than its clips need: an order is late by its way through journal and sockets."""
 RSS_FILE: Final = Path("/proc/self/statm")
 
 
@@ -161,7 +163,11 @@ class Eye:
 
     async def _settle_rings(self) -> None:
         """Have a ring of packets for every camera that keeps some of its past."""
-        wanted = {one.id: seconds for one in self.cameras.settings if (seconds := self._config.preroll_s(one)) > 0}
+        wanted = {
+            one.id: seconds + RING_SPARE_S
+            for one in self.cameras.settings
+            if (seconds := self._config.preroll_s(one)) > 0
+        }
         for camera in [*self.taker.rings]:
             if self.taker.rings[camera].seconds != wanted.get(camera):
                 self._leave(camera)

@@ -13,6 +13,7 @@ from typing import Final
 from agent.camera import CameraError, NotOffered
 from agent.clock import NS_PER_S, Clock
 from agent.model import JsonValue
+from agent.secrets import os_reason
 from agent.skyeye.cameras import Cameras, NoCamera
 from agent.skyeye.corelink import CoreLink
 from agent.skyeye.evidence.store import EvidenceStore, NoRoom
@@ -109,10 +110,10 @@ class Taker:
         settings = self._cameras[camera].settings
         if self._running >= CLIPS_AT_ONCE:
             raise Busy(say("skyeye.clips-busy", limit=CLIPS_AT_ONCE))
+        await self._store.room_for(CLIP_ROOM_BYTES)
+        id_, path = self._store.draft(settings.id, "clip", "video/mp4")
         self._running += 1
         try:
-            await self._store.room_for(CLIP_ROOM_BYTES)
-            id_, path = self._store.draft(settings.id, "clip", "video/mp4")
             if (ring := self.rings.get(camera)) is not None:
                 facts = await self._clips.take(camera, ring, before_s, after_s, path)
             else:
@@ -134,6 +135,8 @@ class Taker:
                 upload=self._uploads(),
                 put_url=cause.put_url,
             )
+        except OSError as error:
+            raise NoRoom(say("evidence.unwritable", path=path, reason=os_reason(error))) from None
         finally:
             self._running -= 1
         await self._tell(evidence, cause)
