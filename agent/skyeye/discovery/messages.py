@@ -18,6 +18,8 @@ DEPTH_LIMIT: Final = 32
 NODES_LIMIT: Final = 4_000
 MATCHES_LIMIT: Final = 16
 """In one answer: a gateway for cameras may speak for some; for more it sends more answers."""
+NO_ANSWERS: Final = frozenset({"Probe", "Resolve", "ResolveMatches", "Bye"})
+"""What else is said in the group, by ourselves too: nothing is wrong with it, and nothing in it for us."""
 WORDS_LIMIT: Final = 64
 WORD_LIMIT: Final = 512
 
@@ -71,7 +73,8 @@ def probe(sought: Sought, message_id: str) -> bytes:
 
 
 def parse_matches(raw: bytes) -> tuple[Match, ...]:
-    """Read ProbeMatches, or the Hello of a device that comes up; raise BadAnswer and nothing else."""
+    """Read ProbeMatches, or the Hello of a device that comes up; raise BadAnswer and nothing else. Other messages of
+    WS-Discovery name nobody."""
     if len(raw) > MESSAGE_LIMIT:
         raise BadAnswer(say("discovery.bad-answer", why="size"))
     reader = _Reader()
@@ -121,7 +124,7 @@ class _Reader:
         self._path.append(name)
         if self._nodes > NODES_LIMIT or len(self._path) > DEPTH_LIMIT:
             raise BadAnswer(say("discovery.bad-answer", why="depth"))
-        if name in {"ProbeMatches", "Hello"}:
+        if name in {"ProbeMatches", "Hello", *NO_ANSWERS}:
             self.answered = True
         if name in {"ProbeMatch", "Hello"}:
             self._words = {}

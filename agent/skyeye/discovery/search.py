@@ -53,6 +53,9 @@ class Ports:
     rtsp: tuple[int, ...] = RTSP_PORTS
 
 
+DEFAULTS: Final = Ports()
+
+
 @dataclass(slots=True)
 class Search:
     """One search, with what it may be asked about afterwards."""
@@ -62,10 +65,10 @@ class Search:
     extra: Mapping[str, int | None] = field(default_factory=dict)
     """Hosts that are to be asked too, whatever the ranges, with the port of each if one is known: those configured."""
     timeout_s: float = TIMEOUT_S
-    grace_s: float = GRACE_S
+    grace_s: float = field(default_factory=lambda: GRACE_S)
     on_found: Callable[[Found], None] | None = None
     on_progress: Callable[[Progress], None] | None = None
-    ports: Ports = Ports()
+    ports: Ports = field(default_factory=lambda: DEFAULTS)
     neighbours_file: Path = NEIGHBOURS
     progress: Progress = field(default_factory=Progress)
     addresses: dict[str, str] = field(default_factory=dict)

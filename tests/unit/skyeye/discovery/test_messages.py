@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.skyeye.discovery.answers import found_of, mac_of, repaired
-from agent.skyeye.discovery.messages import MATCHES_LIMIT, SOUGHT, BadAnswer, Match, parse_matches, probe
+from agent.skyeye.discovery.messages import MATCHES_LIMIT, SOUGHT, BadAnswer, Match, Sought, parse_matches, probe
 from tests.unit.skyeye.discovery.responder import answer
 
 RECORDED = Path("/work/shared/cameras/onvif/Probe.xml")
@@ -118,7 +118,7 @@ BOMB = (
         b"<a>" * 10_000,
         b"<ProbeMatches>" + b"<x/>" * 10_000 + b"</ProbeMatches>",
         b"<ProbeMatches/>" + b" " * 70_000,
-        answer().replace(b"ProbeMatches", b"ResolveMatches"),
+        answer().replace(b"ProbeMatches", b"Envelope"),
         b"\xff\xfe" + answer().decode().encode("utf-16-le"),
     ],
     ids=["empty", "zeros", "text", "cut", "bomb", "external", "deep", "wide", "huge", "other", "utf-16"],
@@ -126,6 +126,11 @@ BOMB = (
 def test_hostile_bytes_are_refused(raw: bytes) -> None:
     with pytest.raises(BadAnswer):
         parse_matches(raw)
+
+
+@pytest.mark.parametrize("sought", SOUGHT)
+def test_our_own_question_that_comes_back_names_nobody(sought: Sought) -> None:
+    assert parse_matches(probe(sought, "x")) == ()
 
 
 def test_one_answer_names_few_devices() -> None:
