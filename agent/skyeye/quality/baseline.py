@@ -40,6 +40,7 @@ PITCH: Final = 0.97
 """Share of dark pixels from which on there is nothing to see: all but a clock that the camera writes."""
 BARS_SCALE: Final = 2.5
 BARS_MARGIN: Final = 1.2
+BARS_AROUND: Final = 11
 GRIDS: Final = ("bars", "scene", "busy")
 MOST_SAVED: Final = 1 << 20
 
@@ -92,11 +93,13 @@ class Look:
         stronger and weaker with the light."""
         usual = cv2.dilate(self.bars.reshape(2, -1), np.ones((1, 3), np.uint8)).ravel()
         scale = float(np.clip(usual @ new.bars / max(float(usual @ usual), 1e-6), 1.0, BARS_SCALE))
-        return max(0.0, float((new.bars - BARS_MARGIN * scale * usual).max()))
+        left = np.clip(new.bars - BARS_MARGIN * scale * usual, 0, None).reshape(2, -1)
+        around = cv2.blur(left, (BARS_AROUND, 1), borderType=cv2.BORDER_REFLECT)
+        return max(0.0, float((left - around).max()))  # a single edge has all frequencies, a wave has one
 
     def scene_likeness(self, new: Features) -> float:
-        """How alike light and dark are distributed, from -1 to 1."""
-        one, other = self.scene - self.scene.mean(), new.scene - new.scene.mean()
+        """How alike light and dark are distributed, from -1 to 1: by ranks, which some white letters do not upset."""
+        one, other = _ranks(self.scene), _ranks(new.scene)
         size = float(np.sqrt((one * one).sum() * (other * other).sum()))
         return float((one * other).sum()) / max(size, 1e-6)
 
@@ -125,7 +128,7 @@ class Look:
             for old in (getattr(self, name),)
         }
         stripes = self.stripes.learn(self.stripes_in(new), pace) if self.count else Usual()
-        look = replace(self, count=self.count + 1, structure=structure, stripes=stripes, **numbers, **grids)
+        look = replace(self, count=self.count + 1, structure=structure, stripes=stripes, **numbers, **grids)  # type: ignore[arg-type]
         if new.blur_px is not None:
             blur = self.blur_px.learn(new.blur_px, max(SLOWEST, 1 / (self.edges + 1)))
             look = replace(look, blur_px=blur, edges=self.edges + 1)
@@ -133,6 +136,11 @@ class Look:
             usual = self.stir.learn(stir, max(SLOWEST, 1 / (self.stirs + 1)))
             look = replace(look, stir=usual, stirs=self.stirs + 1)
         return look
+
+
+def _ranks(grid: Grid) -> Grid:
+    ranks = np.argsort(np.argsort(grid, axis=None)).astype(np.float32)
+    return np.asarray(ranks - ranks.mean(), np.float32)
 
 
 def mode_of(features: Features) -> Mode:

@@ -23,7 +23,7 @@ TEXTURED: Final = 0.06
 """Share of such points that a cell needs to be judged."""
 LOST: Final = 0.35
 """Agreement below which a cell does not show any more what it showed; shadows and people leave more."""
-FLAT: Final = 0.4
+FLAT: Final = 0.5
 """A lost cell with less than this part of its usual slopes is covered: what is close to the lens is out of focus."""
 SLOPE_LEAST: Final = 0.7
 NOISE_FACTOR: Final = 1.1
@@ -64,8 +64,8 @@ def field_of(grey: NDArray[np.uint8], noise: float) -> tuple[Field, Grid]:
     floor = max(SLOPE_LEAST, NOISE_FACTOR * noise) ** 2
     weight = power / ((power + floor) * np.maximum(power, 1e-6))
     vectors = np.stack([(dx * dx - dy * dy) * weight, 2 * dx * dy * weight], axis=-1)
-    busy = cells(np.sqrt(power)) / (CELL[0] * CELL[1])
-    return np.asarray(np.rint(vectors * 127), np.int8), busy
+    busy = cells(np.sqrt(power)) / np.float32(CELL[0] * CELL[1])
+    return np.asarray(np.rint(vectors * 127), np.int8), np.asarray(busy, np.float32)
 
 
 def lengths(field: Field | Floats) -> Floats:
@@ -94,7 +94,7 @@ def compare(reference: Field, field: Field, usually_busy: Grid, busy: Grid) -> L
     energy = busy[textured] / np.maximum(usually_busy[textured], 1e-6)
     lost = part < LOST
     agreement = float(same.sum() / max(float(full.sum()), 1e-6))
-    shift, shifted = _shift(np.where(stable[..., None], known, 0), now, float(full.sum()))
+    shift, shifted = _shift(known * stable[..., None].astype(np.float32), now, float(full.sum()))
     covered = float((lost & (energy < FLAT)).sum()) / count
     return Likeness(count, agreement, covered, float(lost.sum()) / count - covered, shift, shifted)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agent.skyeye.model import Image, Verdict
 from agent.skyeye.quality.baseline import LEARNT, PITCH, Baseline, Look, mode_of
@@ -23,9 +24,10 @@ WHITE_MORE: Final = 0.35
 BLUR_FACTOR: Final = 1.5
 BLUR_MORE_PX: Final = 0.6
 """Edges half as wide again, and by 0.6 of 480 points: a lens that a person would call unsharp."""
+BLUR_STRAY_PX: Final = 1.0
 FOG_RATIO: Final = 0.45
 FOG_STRAYS: Final = 4.0
-COVERED: Final = 0.3
+COVERED: Final = 0.24
 """Share of what usually has edges: a person or a parked car covers less."""
 FOREIGN: Final = 0.4
 LOST: Final = 0.65
@@ -35,11 +37,12 @@ SHIFT_GONE: Final = 0.6
 """A view has moved if its edges are found elsewhere, clearly better than where they belong."""
 CELLS_LEAST: Final = 8
 """Textured cells, of 60, without which neither a cover nor a move can be told."""
-CAST: Final = 10.0
+CAST: Final = 9.0
 """In Lab: some three steps that an eye can tell, beyond what morning and evening do."""
 CAST_DIM: Final = 14.0
 CAST_GREY: Final = 6.0
 """Where there should be no colour at all."""
+CAST_STRAYS: Final = 4.0
 CAST_RATIO: Final = 1.5
 CAST_UNKNOWN: Final = 22.0
 SPECKS: Final = 0.035
@@ -120,7 +123,9 @@ def examine(
     mode = mode_of(features)
     look = baseline.look_for(mode, now)
     usually_dark = baseline.dark_is_usual(now)
-    stirs = [stir for one in (_print(earlier), previous) if one is not None and (stir := stir_of(features.print, one))]
+    stir = None if earlier is None else stir_of(features.print, print_of(earlier))
+    since = None if previous is None else stir_of(features.print, previous)
+    stirs = [one for one in (stir, since) if one is not None]
     pitch = features.dark >= PITCH
     found: dict[str, Verdict] = {"picture-black": _black(features, usually_dark)}
     if not pitch:
@@ -129,7 +134,6 @@ def examine(
     if stirs and (frozen := _frozen(stirs, look)):
         found[frozen.fault] = frozen
     verdicts = explain(found)
-    stir = min((quiet for quiet, _ in stirs[:1]), default=None) if earlier is not None else None
     return Judged(verdicts, features, stir, learning=look is None and not pitch)
 
 
@@ -144,10 +148,6 @@ def explain(found: Mapping[str, Verdict]) -> tuple[Verdict, ...]:
         if verdict.bad:
             silent |= EXPLAINS.get(fault, frozenset())
     return tuple(kept)
-
-
-def _print(image: Image | None) -> Print | None:
-    return None if image is None else print_of(image)
 
 
 def _verdict(name: str, measured: str, value: float, threshold: float, *, bad: bool, scale: float = 1.0) -> Verdict:
@@ -199,7 +199,7 @@ def _cast(features: Features, look: Look | None, dim: bool) -> Iterator[Verdict]
         return
     shift = float(np.hypot(features.a - look.a.mean, features.b - look.b.mean))
     least = CAST_GREY if look.grey else CAST_DIM if dim else CAST
-    most = max(least, STRAYS * max(look.a.stray, look.b.stray))
+    most = max(least, CAST_STRAYS * max(look.a.stray, look.b.stray))
     if not features.grey:  # without colours there is none that could be wrong
         yield _verdict("cast", "lab-shift", shift, most, bad=shift > most)
 
@@ -208,7 +208,9 @@ def _blurred(features: Features, look: Look) -> Iterator[Verdict]:
     if features.blur_px is None or look.edges < LEARNT:
         return
     usual = look.blur_px
-    most = max(usual.mean * BLUR_FACTOR, usual.mean + BLUR_MORE_PX, usual.mean + STRAYS * usual.stray)
+    most = max(
+        usual.mean * BLUR_FACTOR, usual.mean + BLUR_MORE_PX, usual.mean + min(BLUR_STRAY_PX, STRAYS * usual.stray)
+    )
     yield _verdict("blurred", "edge-width-px", features.blur_px, most, bad=features.blur_px > most)
 
 
@@ -220,26 +222,26 @@ def _structural(likeness: Likeness) -> Iterator[Verdict]:
         and likeness.shift_agreement > SHIFT_BETTER * likeness.agreement
         and likeness.agreement < SHIFT_GONE
     )
-    elsewhere = lost > LOST and likeness.foreign > FOREIGN
+    elsewhere = lost > LOST and likeness.foreign > max(FOREIGN, likeness.covered)
     moved = found_again or elsewhere
     yield _verdict("moved", "edges-lost", lost, LOST, bad=moved, scale=100)
     yield _verdict("covered", "covered-share", likeness.covered, COVERED, bad=likeness.covered > COVERED, scale=100)
 
 
-def _frozen(stirs: list[tuple[float, float]], look: Look | None) -> Verdict | None:
+def _frozen(stirs: list[float], look: Look | None) -> Verdict | None:
     """Frozen if this picture is like the one before it in the stream, and like that of the last inspection."""
     usual = look.stir.mean if look and look.stirs >= LEARNT else 0.0
     most = max(STILL, STILL_RATIO * usual)
-    value = max(loud for _, loud in stirs)
+    value = max(stirs)
     return _verdict("frozen", "still-difference", value, most, bad=value < most)
 
 
-def stir_of(one: Print, other: Print) -> tuple[float, float] | None:
-    """How much two prints differ, in grey levels: in the median of the blocks, and in all but the livelier ones (a
-    clock that the camera writes runs on, and an encoder carries that to its neighbours). None where the pictures are blank."""
+def stir_of(one: Print, other: Print) -> float | None:
+    """How much two prints differ, in grey levels, in the stillest quarter of the blocks: people move, and a clock that
+    the camera writes runs on, which an encoder carries to its neighbours. None where the pictures are blank."""
     rows, columns = PRINT_HEIGHT // BLOCK, PRINT_WIDTH // BLOCK
 
-    def blocks(print_: np.typing.NDArray[np.float32]) -> np.typing.NDArray[np.float32]:
+    def blocks(print_: NDArray[np.float32]) -> NDArray[np.float32]:
         return print_.reshape(rows, BLOCK, columns, BLOCK).transpose(0, 2, 1, 3).reshape(rows * columns, -1)
 
     first = blocks(one.astype(np.float32))
@@ -247,4 +249,4 @@ def stir_of(one: Print, other: Print) -> tuple[float, float] | None:
     if int(counted.sum()) < BLOCKS_LEAST:
         return None
     different = np.abs(first - blocks(other.astype(np.float32))).mean(axis=1)[counted]
-    return float(np.median(different)), float(np.percentile(different, 60))
+    return float(np.percentile(different, 25))
