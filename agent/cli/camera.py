@@ -21,7 +21,7 @@ from agent.cli.shared import (
     run_async,
 )
 from agent.cli.words import clock_time, kind_word
-from agent.texts import Text, say
+from agent.texts import Language, Text, say
 
 if TYPE_CHECKING:
     from agent.config.models import Config
@@ -67,9 +67,21 @@ def cameras_now(config: "Config") -> tuple[list[dict[str, Any]], Text | None]:
     from agent.control.client import DaemonDown
 
     try:
-        return [dict(row) for row in ask(config, "cameras")], None
+        rows = [dict(row) for row in ask(config, "cameras")]
     except DaemonDown:
         return [offline_row(config, camera) for camera in config.cameras], say("camcli.daemon-down")
+    away = next((row["why"] for row in rows if row.get("why")), None)
+    return rows, say("camcli.eye-away", why=_Told(away)) if away else None
+
+
+class _Told(Text):
+    """A text that the daemon has put into every language."""
+
+    def __init__(self, said: Mapping[str, Any]) -> None:
+        super().__init__(str(said.get("key", "")), dict(said))
+
+    def render(self, language: Language) -> str:
+        return str(self.args.get(language, self.key))
 
 
 def offline_row(config: "Config", camera: Any) -> dict[str, Any]:

@@ -107,8 +107,10 @@ def scopes_of(scopes: Sequence[str]) -> dict[str, str]:
         if not (got := _SCOPE.fullmatch(scope)):
             continue
         name, value = got["name"].lower(), plain(unquote(got["value"])).strip("/ ")
-        if name == "location" and value:
-            places.append(value.rpartition("/")[2])
+        if name == "location":
+            kind, _, place = value.rpartition("/")
+            if place and kind.casefold() != "country":  # which all of a maker's cameras have from the factory
+                places.append(place)
         elif value and name not in values:
             values[name] = value
     if places:

@@ -108,6 +108,14 @@ def test_without_a_daemon_the_list_is_what_is_configured_and_known(run: Run, tmp
     assert "DS-2CD2032-I" in "".join(ran.out.split())
 
 
+def test_while_the_eye_is_away_the_list_says_why(run: Run, tmp_path: Path) -> None:
+    row = {**GATE, "state": "unknown", "why": {"key": "x", "zh-CN": "正在重启", "en": "starting again"}}
+    with speaking(tmp_path, {"cameras": lambda _: [row]}) as config:
+        ran = run("--config", str(config), "camera", "list")
+    assert ran.code == 0
+    assert "正在重启" in ran.err
+
+
 def test_the_inventory_is_exported(run: Run, tmp_path: Path) -> None:
     with speaking(tmp_path, {"cameras": lambda _: [GATE, YARD]}) as config:
         for name in ("c.csv", "c.xlsx"):

@@ -1,6 +1,7 @@
 """Searches over real sockets: single hosts on loopback, everybody in a network of our own."""
 
 import asyncio
+import ipaddress
 import json
 import os
 import shutil
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from agent.demo.camera.discovery import Found as Simulated
+from agent.demo.camera.discovery import Responder
 from agent.skyeye.discovery import Found, Ports, Search
-from agent.skyeye.discovery.listener import ANSWERS_PER_HOST
+from agent.skyeye.discovery.listener import ANSWERS_PER_HOST, Listener
 from agent.skyeye.discovery.look import look
 from agent.skyeye.discovery.model import DiscoveryError
-from agent.skyeye.discovery.network import interfaces, neighbours, on_link, parse_ranges
+from agent.skyeye.discovery.network import Interface, interfaces, neighbours, on_link, parse_ranges
 from agent.skyeye.discovery.search import PER_HOST_LIMIT, merged
 from tests.unit.skyeye.discovery.responder import answer, responder
 
@@ -149,6 +152,39 @@ async def test_a_camera_without_onvif_is_known_by_its_rtsp_server() -> None:
 async def test_an_interface_that_is_not_there_is_told() -> None:
     with pytest.raises(DiscoveryError, match="wlan9"):
         await Search(["wlan9"], ports=CLOSED).run()
+
+
+async def test_an_interface_that_cannot_be_used_does_not_end_the_search() -> None:
+    """One that has just lost its address, or has no way for multicast."""
+    heard = asyncio.Event()
+    broken = Interface("gone0", "203.0.113.9", ipaddress.IPv4Network("203.0.113.0/24"))
+    (lo,) = [one for one in interfaces() if one.name == "lo"]
+    async with responder("127.0.0.2", lambda question: [answer(question)]) as port:
+        listener = Listener(lambda _match, _address, _how: heard.set(), port=port)
+        await listener.open([broken, lo])
+        await listener.ask_everybody(0.05)
+        await listener.ask_each(["127.0.0.2"], lambda: None)
+        await asyncio.wait_for(heard.wait(), 10)
+        listener.close()
+    assert [name for name, _ in listener.failed] == ["gone0"]
+
+
+async def test_cameras_as_somebody_else_wrote_them_are_found_by_multicast() -> None:
+    """The simulated cameras' own responder, on a port of its own, so that it meets no other of this machine."""
+    cameras = [
+        Simulated(name, (f"onvif://www.onvif.org/name/{name}",), f"http://0.0.0.0:{port}/onvif/device_service")
+        for name, port in (("gate", 8001), ("yard", 8002))
+    ]
+    other = Responder(lambda: cameras)
+    port = await other.start("127.0.0.1", 0)
+    try:
+        found = await search(port).run()
+    finally:
+        other.stop()
+    assert [(one.address, one.port, one.name, one.how) for one in found] == [
+        ("127.0.0.1", 8001, "gate", "multicast"),
+        ("127.0.0.1", 8002, "yard", "multicast"),
+    ]
 
 
 def test_ranges_are_read() -> None:
