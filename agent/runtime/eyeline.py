@@ -39,7 +39,7 @@ class EyeLine:
         except TimeoutError:
             raise EyeAway(say("runtime.eye-slow", seconds=f"{timeout_s:g}")) from None
         except DaemonDown as error:
-            raise EyeAway(self.why() or error.text) from None
+            raise EyeAway(self.why() or say("runtime.eye-went-away", error=error)) from None
 
     async def stream(self, method: str, **params: JsonValue) -> AsyncIterator[JsonValue]:
         """Call a stream and pass its items on. Raises EyeAway, ControlError."""
@@ -48,7 +48,7 @@ class EyeLine:
                 async for item in client.stream(method, **params):
                     yield item
         except DaemonDown as error:
-            raise EyeAway(self.why() or error.text) from None
+            raise EyeAway(self.why() or say("runtime.eye-went-away", error=error)) from None
 
     def why(self) -> Text | None:
         """Why there is no eye to ask; None if there is one."""

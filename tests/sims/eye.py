@@ -88,7 +88,7 @@ class StandIn:
         async def take(params, _peer):  # type: ignore[no-untyped-def]  # as above
             self.note(method, params)
             if method == "do":
-                return await self.say(params["method"], **params["params"])
+                return await self.say(params["say"], **params["params"])
             if method in {"list", "streams", "patrols"}:
                 return [{"id": camera, "state": "ok"} for camera in self.cameras] if method == "list" else []
             if method == "camera":
