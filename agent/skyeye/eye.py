@@ -87,7 +87,14 @@ class Eye:
         )
         self.inspector = Inspector(self.hub, clock, settings, folder)
         self.confirmer = Confirmer(folder)
-        self.rounds = Rounds(lambda: self.cameras.settings, self._inspect, clock, settings, self._inspected)
+        self.rounds = Rounds(
+            lambda: self.cameras.settings,
+            self._inspect,
+            clock,
+            settings,
+            self._inspected,
+            unsettled=self.confirmer.unsettled,
+        )
         self.watch = Watch(self.cameras, Occurrences(), self.core, clock, self._hint)
         self.analyser = Analyser(self.hub, clock, self.watch.seen, settings)
         self.stock = Stock(self.cameras, Store(folder / "inventory"), self.core, clock, random.Random())
@@ -292,6 +299,7 @@ class Eye:
         await self.analyser.close()
         for camera in [*self.taker.rings]:
             self._leave(camera)
+        await self.inspector.close()
         await self.hub.close()
         await self.cameras.close()
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final, Protocol, get_args
+from typing import Final, Literal, Protocol, get_args
 
 import cv2
 import numpy as np
@@ -57,7 +57,7 @@ class Looks(Protocol):
     """The part of the stream hub that is used."""
 
     async def look(
-        self, camera: str, role: StreamRole, *, seconds: float, deadline_s: float, pictures: int = 1
+        self, camera: str, role: StreamRole, *, seconds: float, deadline_s: float, pictures: Literal[0, 1, 2] = 1
     ) -> StreamReport: ...
 
 
