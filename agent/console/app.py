@@ -26,6 +26,7 @@ ACTS: Final = frozenset({"ptz", "snapshot"})
 """What this page may ask the core to do."""
 ACTS_AT_ONCE: Final = 8
 ACTOR: Final = "console"
+NO_PICTURE: Final = "live.no-picture"
 LANGUAGES: Final[Mapping[str, Language]] = {"zh-CN": "zh-CN", "en": "en"}
 STATIC: Final[Mapping[str, str]] = {
     "wall.css": "text/css",
@@ -133,6 +134,8 @@ class Console:
         except MediaDown as error:
             return refusal(503, error.text)
         except (ControlError, BadMedia) as error:
+            if error.text.key == NO_PICTURE:  # nothing is wrong
+                return web.Response(status=204)
             return refusal(404, error.text)
         except ConnectionError:
             pass  # the browser has gone

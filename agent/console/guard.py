@@ -48,8 +48,9 @@ def from_own_page(request: web.Request, hosts: frozenset[str]) -> bool:
 
 
 def policy(hosts: frozenset[str]) -> str:
-    """The Content-Security-Policy. Sockets are named: not every browser counts them as 'self'."""
-    sockets = " ".join(f"ws://{host}" for host in sorted(hosts))
+    """The Content-Security-Policy. Sockets are named: not every browser counts them as 'self'. IPv6 addresses cannot
+    be (CSP 3, 2.3.1, host-char)."""
+    sockets = " ".join(f"ws://{host}" for host in sorted(hosts) if "[" not in host)
     return (
         f"default-src 'self'; connect-src 'self' {sockets}; img-src 'self' blob:; media-src 'self' blob:; "
         "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

@@ -104,7 +104,7 @@ async function load(tile) {
   loading++;
   try {
     const answer = await fetch(`/api/picture/${encodeURIComponent(tile.id)}`);
-    if (answer.ok) {
+    if (answer.status === 200) {
       const before = tile.picture.src;
       tile.picture.src = URL.createObjectURL(await answer.blob());
       if (before) URL.revokeObjectURL(before);
@@ -263,6 +263,7 @@ function openLive(id) {
   current = id;
   tell("");
   if (!$("live").open) $("live").showModal();
+  $("live").prepend($("banners"));  // an alarm must show over a live picture too
   $("presets").hidden = true;
   $("presets-open").setAttribute("aria-expanded", "false");
   liveHead();
@@ -291,6 +292,7 @@ function closeLive() {
   picture.close();
   const tile = tiles.get(current);
   current = null;
+  $("wall").before($("banners"));
   tile?.button.focus();
   refresh();
 }

@@ -6,6 +6,7 @@ Source: RFC 6381, 3.3 and ISO/IEC 14496-15, 5.4.1 (avc1) and annex E (hvc1); the
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Final
 
 from agent.camera import Codec
@@ -29,8 +30,8 @@ class BadParameters(Exception):
 def nal_units(data: bytes) -> Iterator[bytes]:
     """The NAL units of Annex B bytes, without start codes and the zeros that may follow a unit."""
     starts = [match.end() for match in START.finditer(data)]
-    for begin, end in zip(starts, [*(start - 3 for start in starts[1:]), len(data)], strict=True):
-        if unit := data[begin:end].rstrip(b"\x00"):
+    for begin, following in pairwise([*starts, len(data) + 3]):
+        if unit := data[begin : following - 3].rstrip(b"\x00"):
             yield unit
 
 
