@@ -47,7 +47,7 @@ def config_of(env: Environment) -> "Config | None":
     """The configuration, if there is one that can be read: an address can be probed without."""
     from agent.cli.discover import config_if_any
 
-    return config_if_any(env, needed=False)
+    return config_if_any(env, needed=False) if env.config_path.exists() else None
 
 
 def looks_like_id(word: str) -> bool:
@@ -90,7 +90,9 @@ async def inspect(
     cameras[settings.id].gate = cast("Any", OneTry())
     hub = StreamHub(cameras.source, clock, on_state=cameras.stream_state)
     if not quiet:
-        env.say("camcli.probing", camera=settings.id, address=settings.address)
+        configured = config is not None and any(one.id == settings.id for one in config.cameras)
+        shown = f"{settings.id} ({settings.address})" if configured else settings.address
+        env.say("camcli.probing", camera=shown)
 
     async def session() -> CameraSession:
         return await cameras.open(settings.id)
@@ -99,13 +101,14 @@ async def inspect(
         if not quiet:
             show(env, check)
 
-    try:
-        with tempfile.TemporaryDirectory(prefix="campus-agent-probe-") as folder:  # a picture of its own, no history
-            eye = config.skyeye if config else SkyeyeSettings()
-            return await Inspector(hub, clock, eye, Path(folder)).inspect(settings, session, on_check=seen)
-    finally:
-        await hub.close()
-        await cameras.close()
+    with tempfile.TemporaryDirectory(prefix="campus-agent-probe-") as folder:  # judged by itself, without a history
+        inspector = Inspector(hub, clock, config.skyeye if config else SkyeyeSettings(), Path(folder))
+        try:
+            return await inspector.inspect(settings, session, on_check=seen)
+        finally:
+            await inspector.close()
+            await hub.close()
+            await cameras.close()
 
 
 def show(env: Environment, check: "Check") -> None:
