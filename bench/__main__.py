@@ -33,11 +33,27 @@ async def run_start() -> list[Result]:
     return [await cost.measure_start()]
 
 
+async def run_quality() -> list[Result]:
+    """What is said of spoilt and of undisturbed pictures."""
+    from bench import quality  # loads OpenCV, which the others must not have in their process
+
+    return await quality.measure()
+
+
+async def run_inspection() -> list[Result]:
+    """200 cameras in five minutes."""
+    from bench import inspection
+
+    return await inspection.measure()
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "latency": run_latency,
     "durable": run_durable,
     "idle": run_idle,
     "start": run_start,
+    "quality": run_quality,
+    "inspection": run_inspection,
 }
 
 

@@ -81,12 +81,12 @@ class Scene:
         if light.infrared:
             noise = noise[..., :1]
         flip = -1.0 if rng.random() < 0.5 else 1.0
-        return clip(np.asarray(picture.astype(np.float32) + noise * (light.noise * flip)))
+        return clip(np.asarray(picture + noise * (light.noise * flip), np.float32))
 
 
 def clip(picture: NDArray[np.floating]) -> Image:
     """Back to bytes."""
-    return np.clip(picture, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)
 
 
 def texture(rng: np.random.Generator, strength: float) -> Plane:
@@ -122,7 +122,7 @@ def illuminate(canvas: Plane, light: Light, pools: Plane) -> Plane:
         xs = np.linspace(0, 1, WIDTH, dtype=np.float32)
         level *= 1 - light.shade / (1 + np.exp(-(xs - light.shade_at) * 12))[None, :]
     tint = np.array([1 - 0.1 * light.warm, 1.0, 1 + 0.1 * light.warm], np.float32)
-    return (canvas * level[..., None] * tint).astype(np.float32)
+    return np.asarray(canvas * level[..., None] * tint, np.float32)
 
 
 def headlights(picture: Plane, strength: float, rng: np.random.Generator) -> None:
@@ -312,7 +312,7 @@ def through_h264(pictures: Sequence[Image], quantiser: int = 27) -> list[Image]:
     packets += encoder.encode(None)
     out: list[Image] = []
     for packet in [*packets, None]:
-        out += [frame.to_ndarray(format="bgr24") for frame in decoder.decode(packet)]
+        out += [np.asarray(frame.to_ndarray(format="bgr24"), np.uint8) for frame in decoder.decode(packet)]
     return out
 
 

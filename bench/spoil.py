@@ -1,4 +1,4 @@
-"""Twelve ways to spoil a picture, each at five levels, before the encoder; level 3 and above must be found: what a person
+"""Twelve ways to spoil a picture, each at five levels, before the encoder; level 3 and above must be found: what one
 who knows the camera sees at a glance. What each level is stands in the tables below.
 """
 
