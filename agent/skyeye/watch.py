@@ -15,7 +15,7 @@ from agent.logs import Loudness
 from agent.model import JsonValue
 from agent.skyeye.cameras import Cameras, NoCamera
 from agent.skyeye.corelink import CoreLink
-from agent.skyeye.occurrences import Occurrences, Transition, inputs_of
+from agent.skyeye.occurrences import Occurrences, Transition
 from agent.texts import say
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,6 @@ class Watch:
     async def _told(self, transition: Transition) -> None:
         event = transition.event
         if event.active is not None:
-            await self._core.sample(transition.camera, inputs_of(event.kind, event.source), event.active)
+            await self._core.sample(transition.camera, transition.inputs, event.active)
         data: dict[str, JsonValue] = {"active": event.active, "source": event.source, "topic": event.topic}
         await self._core.event_id(transition.camera, event.kind, data, seen_ns=event.seen_ns)
