@@ -1,5 +1,6 @@
 """`campus-agent status`: one page on how the gateway is."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ WARN = "yellow"
 BAD = "bold red"
 Headline = tuple[str, Text | str, str]
 """Its label (`label-...` of the catalogue, or none for a continuation), what it says, and its style."""
+CAMERA_STATES = ("ok", "fault", "offline", "unknown")
 POINT_STYLES: Mapping[str, str] = {"active": BAD, "acknowledged": WARN, "fault": BAD, "disarmed": WARN}
 
 
@@ -46,6 +48,7 @@ def is_fine(answer: Mapping[str, Any]) -> bool:
         and not answer["faults"]
         and all(device["state"] == "online" for device in answer["devices"])
         and all(bus["open"] for bus in answer["buses"])
+        and not any(process["error"] for process in processes(answer))
     )
 
 
@@ -111,6 +114,38 @@ def headlines(answer: Mapping[str, Any], language: Language) -> Iterable[Headlin
     if answer["refused"]:
         yield "refused", say("cli.status-refused", count=answer["refused"]), BAD
     yield from uplink_lines(answer["uplink"], language)
+    yield from process_lines(answer, language)
+
+
+def processes(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The processes beside the core that are wanted; an older daemon has none."""
+    found = (answer.get(name) for name in ("eye", "console"))
+    return [process for process in found if process and process["state"] != "off"]
+
+
+def process_lines(answer: Mapping[str, Any], language: Language) -> Iterable[Headline]:
+    """Yield how the eye and the console are, if they are wanted, and how many cameras are well."""
+    for name in ("eye", "console"):
+        process = answer.get(name)
+        if not process or process["state"] == "off":
+            continue
+        up = process["state"] == "running" and not process["error"]
+        text = say(
+            "cli.status-process",
+            state=word("state", process["state"], language),
+            memory=size(process["rss_bytes"]) if process["rss_bytes"] else "-",
+            restarts=process["restarts"],
+        )
+        yield name, text, GOOD if up else BAD
+        if process["error"]:
+            yield "", process["error"][language], BAD
+    if cameras := answer.get("cameras"):
+        counts = Counter(camera["state"] for camera in cameras)
+        listed = "  ".join(
+            f"{word('state', state, language)} {counts[state]}" for state in CAMERA_STATES if counts[state]
+        )
+        bad = counts["fault"] + counts["offline"]
+        yield "cameras", listed, BAD if bad else WARN if counts["unknown"] else GOOD
 
 
 def uplink_lines(uplink: Mapping[str, Any], language: Language) -> Iterable[Headline]:

@@ -17,12 +17,16 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agent import childhood
 
 BEAT_S: Final = 0.1
 GREED_BYTES: Final = 16 << 20
+ORDERS: Final = (
+    *("evidence", "snapshot", "clip", "ptz", "inspect", "stream-start", "stream-stop", "streams", "patrol", "patrols"),
+    *("inventory", "list", "camera", "reload", "do"),
+)
 
 
 def arguments(argv: list[str]) -> argparse.Namespace:
@@ -68,9 +72,7 @@ class StandIn:
         loop.add_signal_handler(signal.SIGTERM, (lambda: None) if self.options.mode == "deaf" else self.stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self.leak)
         loop.add_signal_handler(signal.SIGUSR2, time.sleep, 3600)
-        names = ("evidence", "snapshot", "clip", "ptz", "inspect", "stream-start", "stream-stop", "streams", "patrol")
-        names += ("patrols", "inventory", "list", "camera", "reload", "do")
-        methods = Methods({name: self.order(name) for name in names}, {"inspect-watch": self.watch})
+        methods = Methods({name: self.order(name) for name in ORDERS}, {"inspect-watch": self.watch})
         server = ControlServer([self.options.socket], methods)
         await server.start()
         self.note("started", {"pid": os.getpid(), "nice": os.nice(0)})
@@ -101,7 +103,7 @@ class StandIn:
         for number, camera in enumerate(params["cameras"] or self.cameras, 1):
             yield {"camera": camera, "state": "done", "done": number, "of": len(self.cameras)}
 
-    async def say(self, method: str, **params: object) -> object:
+    async def say(self, method: str, **params: Any) -> Any:
         from agent.control import ControlClient
 
         async with ControlClient([self.options.core]) as core:
@@ -114,7 +116,7 @@ class StandIn:
             with suppress(ControlError, DaemonDown):
                 async with ControlClient([self.options.core]) as core:
                     while True:
-                        health = {id_: {"state": "ok", "faults": [], "inspected": None} for id_ in self.cameras}
+                        health: Any = {id_: {"state": "ok", "faults": [], "inspected": None} for id_ in self.cameras}
                         await core.call("eye-health", cameras=health, streams=0, rss_bytes=1)
                         await self.misbehave(core)
                         await asyncio.sleep(BEAT_S)

@@ -10,10 +10,13 @@ from typing import Final
 
 import pytest
 
+from agent.childhood import OOM_SCORE
 from agent.cli.installer import unit_text
 from agent.journal.journal import CLOSE_TIMEOUT_S
 from agent.journal.opening import MIGRATE_TIMEOUT_S
+from agent.runtime.child import ChildLimits
 from agent.runtime.core import DESK_STALL_S, DRAIN_S
+from agent.runtime.field import STOP_TIMEOUT_S
 from agent.secrets import CREDENTIALS_HOME, CREDENTIALS_PREFIX
 from agent.share import systemd_file
 
@@ -124,7 +127,18 @@ def test_the_unit_s_limits_leave_room_for_what_the_core_does_at_most() -> None:
     unit = settings()
     assert float(unit["WatchdogSec"][0]) > DESK_STALL_S
     assert float(unit["TimeoutStartSec"][0]) > MIGRATE_TIMEOUT_S
-    assert float(unit["TimeoutStopSec"][0]) > DRAIN_S + CLOSE_TIMEOUT_S
+    console_s = ChildLimits(1).stop_s + 2  # and two seconds to be gone
+    field_and_eye_s = max(STOP_TIMEOUT_S, ChildLimits(1).stop_s + 2)
+    assert float(unit["TimeoutStopSec"][0]) > console_s + field_and_eye_s + DRAIN_S + CLOSE_TIMEOUT_S
+
+
+def test_a_child_that_the_kernel_ends_for_its_memory_ends_nothing_else() -> None:
+    unit = settings()
+    assert unit["OOMPolicy"] == ["continue"]
+    assert unit["KillMode"] == ["mixed"]
+    assert int(unit["OOMScoreAdjust"][0]) < int(OOM_SCORE)
+    assert int(unit["LimitNOFILE"][0]) >= 4096
+    assert int(unit["TasksMax"][0]) >= 512
 
 
 def test_a_start_waits_for_no_network_and_no_clock_and_is_never_given_up() -> None:
