@@ -164,7 +164,12 @@ async def console(
     port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(
         serve(
-            ConsoleSettings.model_construct(listen="127.0.0.1:0"), school.core, school.media, clock, language, on_ready=port.set_result
+            ConsoleSettings.model_construct(listen="127.0.0.1:0"),
+            school.core,
+            school.media,
+            clock,
+            language,
+            on_ready=port.set_result,
         )
     )
     try:

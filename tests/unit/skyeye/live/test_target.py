@@ -83,14 +83,37 @@ def test_with_no_host_listed_nothing_is_allowed() -> None:
     assert refused.value.text.key == "live.push-no-hosts"
 
 
-@pytest.mark.parametrize("url", ["rtsp://u:s3cret@evil.example/x", "http://u:s3cret@evil.example/", "rtsp://u:s3 cret@h/"])
+@pytest.mark.parametrize(
+    "url", ["rtsp://u:s3cret@evil.example/x", "http://u:s3cret@evil.example/", "rtsp://u:s3 cret@h/"]
+)
 def test_a_refusal_tells_no_secret(url: str) -> None:
     with pytest.raises(BadTarget) as refused:
         parse_target(url, ALLOWED)
     assert "s3" not in refused.value.text.render("en")
 
 
-parts = st.sampled_from(["rtsp", "rtmp", "://", "media.example.cn", "10.0.0.1", "evil", "@", ":", "/", "?", "#", "[", "]", "1", ".", "\\", "%40", "x"])
+parts = st.sampled_from(
+    [
+        "rtsp",
+        "rtmp",
+        "://",
+        "media.example.cn",
+        "10.0.0.1",
+        "evil",
+        "@",
+        ":",
+        "/",
+        "?",
+        "#",
+        "[",
+        "]",
+        "1",
+        ".",
+        "\\",
+        "%40",
+        "x",
+    ]
+)
 
 
 @given(st.text(max_size=60) | st.lists(parts, max_size=14).map("".join))
