@@ -47,6 +47,9 @@ class Watch:
     def apply(self, restarted: frozenset[str]) -> None:
         """Follow what is configured now; `restarted` cameras begin anew."""
         wanted = {one.id for one in self._cameras.settings if one.events}
+        for camera in restarted:
+            for transition in self._occurrences.forget(camera, self._clock.boottime_ns()):
+                self._tell(transition)
         for camera in [*self._tasks]:
             if camera not in wanted or camera in restarted:
                 self._tasks.pop(camera).cancel()
