@@ -114,14 +114,13 @@ async def find(
     )
     cameras = config.cameras if config else ()
     extra = dict(map(host_port, cameras))
-    count = 0
+    seen: set[tuple[str, int]] = set()
     with bar:
         task = bar.add_task(env.render(say("camcli.searching", count=0)), total=None)
 
         def found(one: "Found") -> None:
-            nonlocal count
-            count += 1
-            shown = env.render(say("camcli.searching-found", count=count, address=one.address, name=one.name or ""))
+            seen.add(one.place)
+            shown = env.render(say("camcli.searching-found", count=len(seen), address=one.address, name=one.name or ""))
             bar.update(task, description=shown.rstrip())
 
         search = Search(

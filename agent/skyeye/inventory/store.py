@@ -37,10 +37,20 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._read: dict[str, tuple[tuple[int, int], Facts | None]] = {}
+        """Facts by camera, with the file's inode and time of change: a list of 200 cameras is asked for often."""
 
     def load(self, camera: str) -> Facts | None:
         """What is known of a camera."""
-        return self.sheet(camera).facts
+        try:
+            there = self._path(camera).stat()
+        except OSError:
+            self._read.pop(camera, None)
+            return None
+        mark, known = (there.st_ino, there.st_mtime_ns), self._read.get(camera)
+        if known is None or known[0] != mark:
+            known = self._read[camera] = mark, self.sheet(camera).facts
+        return known[1]
 
     def save(self, facts: Facts) -> None:
         """Keep facts; what changed goes into the history. Raises OSError."""

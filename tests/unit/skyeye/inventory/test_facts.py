@@ -167,3 +167,13 @@ async def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="inventory"):
         Store(tmp_path / "file" / "inventory").save(await facts_of())
     assert Store(tmp_path / "file" / "inventory").all() == {}
+
+
+async def test_what_another_process_writes_is_seen(tmp_path: Path) -> None:
+    mine, other, facts = Store(tmp_path), Store(tmp_path), await facts_of()
+    mine.save(facts)
+    assert mine.load("gate") == mine.load("gate") == facts
+    other.save(replace(facts, firmware="V6"))
+    assert mine.load("gate") == replace(facts, firmware="V6")
+    (tmp_path / "gate.json").unlink()
+    assert mine.load("gate") is None
