@@ -7,9 +7,12 @@ import signal
 import sys
 from pathlib import Path
 
+from agent import childhood
+
 
 def main(argv: list[str]) -> int:
     """Run the eye until SIGTERM; return its exit code."""
+    childhood.begin()
     parser = argparse.ArgumentParser(prog="python -m agent.skyeye")
     parser.add_argument("--config", type=Path, required=True)
     for name in ("--core", "--socket", "--media"):

@@ -1,4 +1,4 @@
-"""`python -m tests.sims.core --config ...`: the daemon with a stand-in for the eye, and limits quick enough to await."""
+"""`python -m tests.sims.core --config ...`: the daemon with a stand-in for the eye, and limits quick enough for tests"""
 
 import sys
 
