@@ -20,4 +20,13 @@ class Rtsp(CameraDriver):
     snapshot_url: str | None = Field(None, description="http address of a JPEG on the same host")
 
     async def open(self, link: CameraLink) -> CameraSession:
-        raise NotImplementedError
+        from drivers._rtsp_session import open_session  # aiohttp, for the snapshot: the core has no use for it
+
+        return open_session(
+            link,
+            port=self.port,
+            path=self.path,
+            sub_path=self.sub_path,
+            transport=self.transport,
+            snapshot=self.snapshot_url,
+        )
