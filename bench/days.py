@@ -60,9 +60,10 @@ class Day:
                 return Light(0.8, infrared=True, noise=4.0, headlight=self.beam(hour))
             if self.night == "lamps":
                 return Light(max(level, 0.08), noise=5.0, warm=0.8, headlight=self.beam(hour))
-            return Light(max(level, 0.004), noise=1.0)
+            return Light(max(level, 0.004), lamps=False, noise=1.0)
         shade = float(rng.uniform(0, 0.55)) if sun > 0.5 and rng.random() < 0.6 else 0.0
-        return Light(level, warm=float(warm), shade=shade, shade_at=(hour - 6) / 12, noise=float(noise))
+        lamps = self.night == "lamps"
+        return Light(level, lamps=lamps, warm=float(warm), shade=shade, shade_at=(hour - 6) / 12, noise=float(noise))
 
     def beam(self, hour: float) -> float:
         """A car, now and then, where cars are."""

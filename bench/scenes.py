@@ -36,6 +36,8 @@ class Light:
     """How much of a drifting cloud or a shadow lies on it."""
     shade_at: float = 0.5
     headlight: float = 0.0
+    lamps: bool = True
+    """Whether lamps burn when it is dark."""
     noise: float = 1.5
     """Sigma of the sensor's noise, in grey levels."""
 
@@ -116,7 +118,7 @@ def illuminate(canvas: Plane, light: Light, pools: Plane) -> Plane:
         grey = canvas @ np.array([0.25, 0.35, 0.4], np.float32)
         return np.repeat((grey * fall * light.level)[..., None], 3, axis=2).astype(np.float32)
     level = np.full((HEIGHT, WIDTH), light.level, np.float32)
-    if light.level < 0.35:
+    if light.level < 0.35 and light.lamps:
         level += pools * (0.35 - light.level) * 0.9
     if light.shade:
         xs = np.linspace(0, 1, WIDTH, dtype=np.float32)

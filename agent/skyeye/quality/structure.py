@@ -81,7 +81,8 @@ def cells(values: Floats) -> Floats:
 
 def compare(reference: Field, field: Field, usually_busy: Grid, busy: Grid) -> Likeness:
     """Compare a picture with the reference."""
-    known, now = reference.astype(np.float32) / 127, field.astype(np.float32) / 127
+    known = np.asarray(reference.astype(np.float32) / 127, np.float32)
+    now = np.asarray(field.astype(np.float32) / 127, np.float32)
     known_length = lengths(reference)
     stable = known_length > STABLE
     textured = cells(stable.astype(np.float32)) > TEXTURED * CELL[0] * CELL[1]
@@ -94,7 +95,7 @@ def compare(reference: Field, field: Field, usually_busy: Grid, busy: Grid) -> L
     energy = busy[textured] / np.maximum(usually_busy[textured], 1e-6)
     lost = part < LOST
     agreement = float(same.sum() / max(float(full.sum()), 1e-6))
-    shift, shifted = _shift(known * stable[..., None].astype(np.float32), now, float(full.sum()))
+    shift, shifted = _shift(np.asarray(known * stable[..., None], np.float32), now, float(full.sum()))
     covered = float((lost & (energy < FLAT)).sum()) / count
     return Likeness(count, agreement, covered, float(lost.sum()) / count - covered, shift, shifted)
 

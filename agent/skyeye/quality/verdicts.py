@@ -47,6 +47,8 @@ CAST_RATIO: Final = 1.5
 CAST_UNKNOWN: Final = 22.0
 SPECKS: Final = 0.035
 STRIPES: Final = 3.5
+STRONG_STRIPES: Final = 2.0
+"""Stripes that strong hide where the scene's own edges are."""
 STRAYS: Final = 6.0
 """A number must leave what the camera's own strays reach."""
 STILL: Final = 0.02
@@ -147,6 +149,8 @@ def explain(found: Mapping[str, Verdict]) -> tuple[Verdict, ...]:
         kept.append(verdict)
         if verdict.bad:
             silent |= EXPLAINS.get(fault, frozenset())
+            if fault == "picture-stripes" and verdict.measure > STRONG_STRIPES * verdict.threshold:
+                silent |= _STRUCTURAL
     return tuple(kept)
 
 
