@@ -12,10 +12,9 @@ from agent.model import JsonValue
 from agent.runtime.child import Child
 from agent.runtime.eye import CameraHealth, EyeDesk
 from agent.runtime.eyeline import QUICK_S, EyeAway, EyeLine
+from agent.runtime.eyewords import FACT_MEMBERS
 from agent.texts import Spoken, Text, say
 
-FACT_MEMBERS: Final = ("maker", "model", "firmware")
-"""What a camera has in common with any device in the inventory."""
 NAMES_LIMIT: Final = 1_000
 
 
@@ -70,7 +69,7 @@ class Watcher:
             "device": camera.id,
             "name": camera.name,
             "driver": camera.driver,
-            **{name: text_or_none(facts.get(name)) for name in FACT_MEMBERS},
+            **{name: facts.get(name) for name in FACT_MEMBERS},
             "address": camera.address,
             "health": {"ok": "online", "fault": "online", "offline": "offline"}.get(state, "unknown"),
             "camera": {
@@ -155,8 +154,3 @@ def names_of(value: JsonValue) -> list[str] | None:
     if isinstance(value, list) and len(value) <= NAMES_LIMIT and all(isinstance(one, str) for one in value):
         return [str(one) for one in value]
     raise NoCamera(say("runtime.bad-arg", name="cameras", expected='["id", ...]', got=repr(value)[:60]))
-
-
-def text_or_none(value: JsonValue) -> str | None:
-    """A short text, or nothing."""
-    return value[:200] if isinstance(value, str) and value else None

@@ -5,7 +5,6 @@ comes too quickly is counted and told once a minute (`campus.camera.dropped`), f
 """
 
 import asyncio
-import json
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +17,12 @@ from agent.camera import CAMERA_EVENT_KINDS
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import CameraSettings, Config
 from agent.control import Peer
-from agent.control.protocol import BadRequest, text_of
 from agent.control.server import Call, Params
 from agent.driver import Sample
 from agent.kinds import FAULTS
 from agent.model import JsonValue, Lane, Moment, new_event
 from agent.runtime.desk import AlarmDesk
+from agent.runtime.eyewords import BadWord, bounded, checked, known_facts, readable, shown
 from agent.texts import Spoken, Text, say
 
 log = logging.getLogger(__name__)
@@ -46,7 +45,6 @@ CAMERA_STATES: Final = frozenset({"ok", "fault", "offline", "unknown"})
 DATA_BYTES: Final = 16 * 1024
 FACTS_BYTES: Final = 64 * 1024
 """A recorder with 64 channels of three streams each."""
-TEXT_CHARS: Final = 1_000
 INPUTS_LIMIT: Final = 16
 INPUT_CHARS: Final = 128
 OLDEST_NS: Final = 300 * NS_PER_S
@@ -78,10 +76,6 @@ confirms a fault by the second or third."""
 
 class NotTheEye(Spoken):
     """A process that is not the eye uses the eye's methods."""
-
-
-class BadWord(Spoken):
-    """A word of the eye that is not taken."""
 
 
 @dataclass(slots=True)
@@ -229,7 +223,7 @@ class EyeDesk:
         camera = await self._from_eye(params, peer)
         if camera is None:
             raise BadWord(say("runtime.bad-arg", name="camera", expected="id", got="null"))
-        facts = bounded(params, "facts", FACTS_BYTES)
+        facts = known_facts(bounded(params, "facts", FACTS_BYTES))
         if facts != self.told.facts.get(camera.id):
             self.told.facts[camera.id] = facts
             self.on_camera(camera.id)
@@ -344,39 +338,3 @@ class EyeDesk:
         self._dropped.clear()
         moment = self._desk.moment()
         await self._desk.tell(new_event("campus.camera.dropped", Lane.EVENT, moment, count=total, types=counts))
-
-
-def bounded(params: Params, name: str, limit: int) -> dict[str, JsonValue]:
-    """Take an object out of the parameters, if it is no larger than that. Raises BadWord."""
-    value = params.get(name)
-    if not isinstance(value, dict):
-        raise BadWord(say("runtime.bad-arg", name=name, expected="{...}", got=shown(value)))
-    if (size := checked(value)) > limit:
-        raise BadWord(say("runtime.bad-arg", name=name, expected=f"<= {limit} bytes", got=str(size)))
-    return value
-
-
-def checked(value: Mapping[str, JsonValue]) -> int:
-    """Return the bytes of a value that every part of us can write again as JSON. Raises BadWord: NaN, half a pair of
-    surrogates and the like come through `json.loads`, and would fail where nobody expects it."""
-    try:
-        return len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
-    except (ValueError, RecursionError) as error:
-        raise BadWord(say("runtime.bad-arg", name="-", expected="JSON", got=shown(str(error)))) from None
-
-
-def readable(value: JsonValue) -> Text:
-    """A text of the eye, if our catalogue has it and it is no novel. Raises BadWord."""
-    try:
-        text = text_of(value)
-        longest = max(len(text.render("zh-CN")), len(text.render("en")))
-    except (BadRequest, LookupError, ValueError, TypeError, AttributeError, OSError) as error:
-        raise BadWord(say("runtime.bad-arg", name="text", expected="{key, args}", got=shown(str(error)))) from None
-    if longest > TEXT_CHARS:
-        raise BadWord(say("runtime.bad-arg", name="text", expected=f"<= {TEXT_CHARS}", got=str(longest)))
-    return text
-
-
-def shown(value: object) -> str:
-    """A value as an error repeats it."""
-    return repr(value)[:60]

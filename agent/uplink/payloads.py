@@ -115,44 +115,34 @@ class StateMessage(Sent):
     seq: Seq | None = Field(description="the event that brought it into this state")
 
 
-class CameraProfile(BaseModel):
+class CameraStream(Sent):
     """One stream that a camera offers."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
-
-    token: str | None = None
     name: str | None = None
     codec: str | None = Field(default=None, description="h264, h265, mjpeg, mpeg4 or other")
     width: int | None = None
     height: int | None = None
     fps: float | None = None
     bitrate_kbps: int | None = None
-    gop: int | None = Field(default=None, description="frames from keyframe to keyframe")
+    channel: str | None = Field(default=None, description="of a recorder")
 
 
-class CameraRecordings(BaseModel):
-    """What a camera or recorder has on its disk; gaps do not show."""
+class CameraInventory(Sent):
+    """What is known of a camera beside what every device has; null is what it did not say."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
-
-    oldest: Time | None = None
-    newest: Time | None = None
-
-
-class CameraInventory(BaseModel):
-    """What is known of a camera beside what every device has; a member is missing or null while nobody knows."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
-
+    at: Time | None = Field(default=None, description="when it was asked last")
     serial: str | None = None
     mac: str | None = Field(default=None, description="aa:bb:cc:dd:ee:ff")
     hardware: str | None = None
-    channels: int | list[object] | None = Field(default=None, description="of a recorder")
-    profiles: list[CameraProfile] | None = Field(default=None, description="the streams, best first")
+    streams: list[CameraStream] | None = Field(default=None, description="best first")
+    channels: list[str] | None = Field(default=None, description="names of a recorder's channels, in order")
+    presets: list[str] | None = Field(default=None, description="names of stored positions")
     ptz: bool | None = Field(default=None, description="it can be moved")
     events: bool | None = Field(default=None, description="it tells events by itself")
-    clock_offset_s: float | None = Field(default=None, description="its clock minus ours")
-    recordings: CameraRecordings | None = None
+    snapshot: bool | None = Field(default=None, description="it gives pictures by HTTP")
+    clock_offset_ms: int | None = Field(default=None, description="its clock minus ours")
+    recorded_from: Time | None = Field(default=None, description="the oldest recording; gaps do not show")
+    recorded_to: Time | None = None
     gb_id: str | None = Field(default=None, description="GB/T 28181 number, as configured")
 
 

@@ -299,12 +299,14 @@ async def test_what_the_eye_tells_is_checked_journaled_and_published(school: Sch
         with pytest.raises(ControlError):
             await school.eye_says("eye-fault", camera="gate", fault=fault, text=said)
 
-    facts = {"maker": "ACME", "model": "X1", "firmware": "1.2", "serial": "42", "ptz": True, "clock_offset_s": 1.5}
+    facts = {"maker": "ACME", "model": "X1", "firmware": "1.2", "serial": "42", "ptz": True, "clock_offset_ms": 1500}
     await school.eye_says("eye-inventory", camera="gate", facts=facts)
     message = await school.district.until(
         lambda: (found := school.district.last("inventory/gate")) and found.value["maker"] == "ACME" and found
     )
     assert message.value["camera"]["serial"] == "42"
+    with pytest.raises(ControlError):
+        await school.eye_says("eye-inventory", camera="gate", facts={"ptz": "perhaps"})
     assert message.value["health"] == "online"
 
 

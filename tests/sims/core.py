@@ -1,4 +1,4 @@
-"""`python -m tests.sims.core --config ...`: the daemon with a stand-in for the eye, and limits quick enough for tests"""
+"""`python -m tests.sims.core --config ...`: the daemon with a stand-in for the eye, and limits that tests can await."""
 
 import sys
 

@@ -28,13 +28,11 @@ from agent.runtime.eye import (
     FAULT_BURST,
     SETTLED_LOOKS,
     TELL_EVERY_S,
-    BadWord,
     EyeDesk,
     NotTheEye,
-    checked,
-    readable,
 )
 from agent.runtime.eyeline import EyeLine
+from agent.runtime.eyewords import BadWord, checked, readable
 from agent.texts import say
 from agent.uplink.redact import redacted
 
