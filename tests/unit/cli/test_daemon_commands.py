@@ -44,6 +44,29 @@ def test_the_status_page_fits_into_80_columns(run: Run, tmp_path: Path, status: 
             assert [line for line in page.splitlines() if width(line) > 80] == []
 
 
+def camera(id_: str, state: str) -> dict[str, Any]:
+    return {"id": id_, "name": id_, "state": state, "since": None, "inspected": None, "faults": [], "why": None}
+
+
+def test_the_status_page_has_the_processes_beside_the_core_and_counts_cameras(run: Run, tmp_path: Path) -> None:
+    up = {"state": "running", "pid": 7, "rss_bytes": 120 << 20, "restarts": 0, "error": None}
+    off = {"state": "off", "pid": None, "rss_bytes": None, "restarts": 0, "error": None}
+    cameras = [camera("a", "ok"), camera("b", "ok"), camera("c", "offline")]
+    with speaking(tmp_path, {"status": {**FINE, "eye": up, "console": off, "cameras": cameras}}) as config:
+        ran = run("--config", str(config), "status")
+    assert ran.code == 0
+    for part in ("天眼", "120.0 MiB", "正常 2", "离线 1"):
+        assert part in ran.out
+    assert "网页" not in ran.out
+    error = {"key": "runtime.child-hung", "zh-CN": "天眼进程没有应答", "en": "the camera process did not answer"}
+    down = {**up, "state": "waiting", "restarts": 3, "error": error}
+    with speaking(tmp_path, {"status": {**FINE, "eye": down, "console": off, "cameras": []}}) as config:
+        ran = run("--config", str(config), "status")
+    assert ran.code == 1
+    assert "天眼进程没有应答" in ran.out
+    assert "等待重启" in ran.out
+
+
 def test_status_json_is_what_the_daemon_said(run: Run, tmp_path: Path) -> None:
     with speaking(tmp_path, {"status": sick()}) as config:
         ran = run("--config", str(config), "status", "--json")
