@@ -18,9 +18,9 @@ WATCHER_LIMIT: Final = 16
 """Pages open at once."""
 KEEPALIVE_S: Final = 15.0
 """A page that hears nothing for longer than two of these asks anew."""
-STANDING: Final = frozenset({"active", "acknowledged"})
-STATES: Final = frozenset({"ok", "fault", "offline", "unknown"})
-EYE_UP: Final = frozenset({"running", "off"})
+STANDING: Final = ("active", "acknowledged")
+STATES: Final = ("ok", "fault", "offline", "unknown")
+EYE_UP: Final = ("running", "off")
 """off: no camera is configured, so nothing is missed."""
 Fields = dict[str, JsonValue]
 

@@ -11,7 +11,7 @@ PAGE: Final = "page-"
 
 def own_names() -> Mapping[str, str]:
     """Each language by its own name, for the switch."""
-    return {code: name for code, name in template("console.page-own-name").items()}
+    return dict(template("console.page-own-name").items())
 
 
 def page_texts(language: Language) -> Mapping[str, Mapping[str, str]]:

@@ -14,8 +14,8 @@ from agent.camera import StreamRole
 from agent.clock import SystemClock
 from agent.config.models import CameraSettings, ConsoleSettings
 from agent.console.serve import serve
-from agent.control import ControlServer, Methods
-from agent.control.server import Params, Peer
+from agent.control import ControlServer, Methods, Peer
+from agent.control.server import Params
 from agent.model import JsonValue
 from agent.skyeye.live import MediaServer
 from agent.skyeye.live.channel import Hub

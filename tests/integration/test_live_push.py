@@ -13,6 +13,7 @@ from agent.clock import SystemClock
 from agent.model import JsonValue
 from agent.skyeye.live import Pusher
 from tests.sims.gst import PYTHON, GstStream
+from tests.sims.pictures import times_of
 from tests.sims.player import Player
 
 RECORDER = Path(__file__).parents[1] / "sims" / "gst_record.py"
@@ -61,15 +62,14 @@ async def state(pusher: Pusher, wanted: str) -> Mapping[str, JsonValue]:
 
 def pictures(file: Path, form: str) -> int:
     try:
-        with av.open(str(file), format=form) as container:
-            return sum(1 for _ in container.decode(video=0))
+        return len(times_of(file, form))
     except (av.FFmpegError, OSError):
         return 0
 
 
 async def recorded(file: Path, form: str) -> None:
     async with asyncio.timeout(40):
-        while await asyncio.to_thread(pictures, file, form) < PICTURES:
+        while await asyncio.to_thread(pictures, file, form) < PICTURES:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.2)
 
 

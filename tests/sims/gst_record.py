@@ -5,12 +5,17 @@
 
 import sys
 
-import gi
+import gi  # type: ignore[import-not-found]  # Debian's python3-gi, not in .venv
 
 gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - gi wants the versions first
+from gi.repository import (  # type: ignore[import-not-found]  # noqa: E402 - versions come first
+    GLib,
+    Gst,
+    GstRtsp,
+    GstRtspServer,
+)
 
 ROLE = "pusher"
 

@@ -307,15 +307,18 @@ function tell(text) {
   $("live-word").textContent = text;
 }
 
+let taking = false;
+
 async function snapshot() {
-  $("live-snapshot").disabled = true;
+  if (taking) return;
+  taking = true;  // the button is not disabled: it would lose the focus, and the keys with it
   try {
     const result = await act("snapshot", { camera: current });
     tell(say("snapshot-done", { id: result?.evidence?.id ?? "" }));
   } catch (error) {
     tell(say("failed", { reason: said(error.text) || say("no-answer") }));
   } finally {
-    $("live-snapshot").disabled = false;
+    taking = false;
   }
 }
 
@@ -352,8 +355,8 @@ const KEYS = {
   "+": [0, 0, 1], "=": [0, 0, 1], "-": [0, 0, -1],
 };
 
-$("live").addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.altKey || event.metaKey) return;
+document.addEventListener("keydown", (event) => {
+  if (!$("live").open || event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.key === "PageUp" || event.key === "PageDown") {
     event.preventDefault();
     step(event.key === "PageUp" ? -1 : 1);
@@ -364,7 +367,7 @@ $("live").addEventListener("keydown", (event) => {
     else if (KEYS[event.key][0]) step(KEYS[event.key][0]);
   }
 });
-$("live").addEventListener("keyup", (event) => KEYS[event.key] && ptz.release());
+document.addEventListener("keyup", (event) => KEYS[event.key] && ptz.release());
 $("live").addEventListener("close", closeLive);
 $("live-close").addEventListener("click", () => $("live").close());
 $("live-previous").addEventListener("click", () => step(-1));

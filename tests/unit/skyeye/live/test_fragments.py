@@ -1,15 +1,14 @@
 """Fragmented MP4 out of packets: real coded pictures, decoded again."""
 
-import io
 from dataclasses import replace
 from typing import Literal
 
-import av
 import pytest
 
 from agent.skyeye.live.fragments import CannotMux, Fragment, Fragmenter
 from agent.skyeye.model import Packet, StreamInfo
 from tests.sims.gst import GstStream
+from tests.sims.pictures import times_of
 from tests.sims.player import packets_of
 
 
@@ -24,23 +23,17 @@ def muxed(info: StreamInfo, packets: tuple[Packet, ...]) -> tuple[Fragmenter, li
     return fragmenter, [fragmenter.feed(packet) for packet in packets[1:]]
 
 
-def decoded(data: bytes) -> list[float]:
-    """The times of the pictures."""
-    with av.open(io.BytesIO(data)) as file:
-        return [frame.time for frame in file.decode(video=0)]
-
-
 @pytest.mark.parametrize(("codec", "name"), [("h264", "avc1."), ("h265", "hvc1.")])
 def test_it_plays_from_any_keyframe(codec: Literal["h264", "h265"], name: str) -> None:
     info, packets = stream(codec)
     fragmenter, fragments = muxed(info, packets)
     assert fragmenter.mime.startswith(f'video/mp4; codecs="{name}')
     assert name.removesuffix(".").encode() in fragmenter.init
-    assert len(decoded(fragmenter.init + b"".join(one.data for one in fragments))) == len(packets) - 1
+    assert len(times_of(fragmenter.init + b"".join(one.data for one in fragments))) == len(packets) - 1
     keys = [at for at, one in enumerate(fragments) if one.keyframe]
     assert keys == [at for at, packet in enumerate(packets[:-1]) if packet.keyframe]
     later = fragments[keys[-1] :]
-    assert len(decoded(fragmenter.init + b"".join(one.data for one in later))) == len(later)
+    assert len(times_of(fragmenter.init + b"".join(one.data for one in later))) == len(later)
 
 
 def test_each_fragment_is_one_picture() -> None:
@@ -57,7 +50,7 @@ def test_parameter_sets_of_the_description_alone_do() -> None:
     fragmenter = Fragmenter(info, bare)
     assert fragmenter.mime == Fragmenter(info, first).mime
     data = fragmenter.init + b"".join(fragmenter.feed(packet).data for packet in packets[1:10])
-    assert len(decoded(data)) == 9
+    assert len(times_of(data)) == 9
     with pytest.raises(CannotMux):
         Fragmenter(replace(info, extradata=b""), bare)
 
@@ -67,7 +60,7 @@ def test_times_that_stand_still_or_jump_do_not_end_it() -> None:
     times = [0, 0, 9000, 9000, 4500, 18_000, 18_000]
     told = tuple(replace(packet, dts=dts, pts=dts) for packet, dts in zip(packets, times, strict=False))
     fragmenter, fragments = muxed(info, told)
-    shown = decoded(fragmenter.init + b"".join(one.data for one in fragments))
+    shown = times_of(fragmenter.init + b"".join(one.data for one in fragments))
     assert len(shown) == len(times) - 1
     assert shown == sorted(shown)
 
