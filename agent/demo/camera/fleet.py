@@ -109,4 +109,4 @@ class Fleet:
     def _state(self, camera: Camera) -> dict[str, Any]:
         service = self.services.get(camera.spec.id)
         subscriptions = len(service.events.subscriptions) if service else 0
-        return {**camera.state(), "subscriptions": subscriptions, "probes": self.responder.probes}
+        return {**camera.state(), "event_slots": subscriptions, "probes": self.responder.probes}
