@@ -12,7 +12,6 @@ class Media:
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
-        self._listed: Element | None = None
         self._profiles: tuple[Profile, ...] | None = None
         self._sources: tuple[str, ...] | None = None
         self._known: dict[str, str] = {}
@@ -24,7 +23,9 @@ class Media:
     async def profiles(self) -> tuple[Profile, ...]:
         """All profiles with video, in the camera's order. Raises CameraError."""
         if self._profiles is None:
-            reply = await self._second() or await self._wire.call("media", "GetProfiles")
+            reply = await self._second()
+            if reply is None:
+                reply = await self._wire.call("media", "GetProfiles")
             self._known, self._names = replies.source_configurations(reply), replies.source_names(reply)
             self._profiles = replies.profiles(reply)
         return self._profiles

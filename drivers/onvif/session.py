@@ -21,6 +21,7 @@ from agent.driver import (
     Preset,
     Profile,
     Recordings,
+    StreamFailed,
     StreamRole,
     StreamSource,
     Unreachable,
@@ -106,9 +107,10 @@ class OnvifSession(CameraSession):
     async def features(self) -> Features:
         xaddrs = self._wire.xaddrs
         ptz = snapshot = False
-        with suppress(NotOffered, BadReply):
+        with suppress(NotOffered, BadReply, StreamFailed):
+            # Fixed cameras have the service too; what moves has a configuration of it in a profile.
+            ptz = "ptz" in xaddrs and any(one.ptz for one in await self.profiles())
             main = await self._profile("main")
-            ptz = "ptz" in xaddrs and (main.ptz or await self._moving_token() is not None)
             snapshot = bool(await self._media.snapshot_url(main.token))
         return Features(
             ptz=ptz,
@@ -224,7 +226,7 @@ class OnvifSession(CameraSession):
             known = ", ".join(one.token for one in found) or "-"
             raise BadReply(say("onvif.no-such-profile", place=self._wire.place, profile=wanted, known=known[:200]))
         if not found:
-            raise NotOffered(say("onvif.no-profile", place=self._wire.place))
+            raise StreamFailed(say("onvif.no-profile", place=self._wire.place))
         coded = [one for one in found if one.codec in ("h264", "h265")] or found
         if role == "main":
             return coded[0]
