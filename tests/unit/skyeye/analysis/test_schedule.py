@@ -1,6 +1,6 @@
 """Schedules by the wall clock."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from agent.config.skyeye import EVERY_DAY
 from agent.skyeye.analysis.schedule import watched
 
-MONDAY = datetime(2026, 11, 23)
+MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
 NIGHT = ("22:00-06:00",)
 
 

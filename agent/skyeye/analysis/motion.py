@@ -1,0 +1,221 @@
+"""What is new in a picture: background subtraction that bears weather, light switches and a mast in the wind.
+
+OpenCV's MOG2 at 320 pixels of width, and around it what it lacks. The shift of a shaking camera is found by phase
+correlation and taken back; the light that comes and goes over large parts (clouds, automatic exposure) is a field of
+medians and is taken off; a pixel counts only if it is none of the background's around it; places that are restless by
+themselves (leaves, water, flags) are learned; what has no edges of its own is light and no thing.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.skyeye.analysis.geometry import Box
+from agent.skyeye.model import Image
+
+WIDTH: Final = 320
+"""A person of a twentieth of the picture's height still has 9 rows; 2.5 ms a picture on one core."""
+WARM_S: Final = 4.0
+"""From the first picture, until the background is known well enough."""
+SETTLE_S: Final = 1.5
+"""Cameras need about a second to set exposure and white balance after a light is switched."""
+HISTORY: Final = 300
+"""Pictures that the background remembers: 100 s at 3 a second."""
+LIGHT_SHARE: Final = 0.35
+"""More of the picture than this is changed by light or by a hand, not by people."""
+LIGHT_JUMP: Final = 14.0
+"""Levels by which the median of the picture jumps when a light is switched; walking people do not move a median."""
+SHIFT_MAX: Final = 0.06
+"""Of the width; a larger shift is a turned camera and becomes a new background."""
+SHIFT_SURE: Final = 0.08
+"""Response of the phase correlation below which there is no telling (a flat or dark picture)."""
+LEVEL: Final = 11.0
+"""Grey levels that something must differ by: twice what H.264 leaves around edges at a substream's rate."""
+EDGE: Final = 22.0
+"""Gradient that a contour must have beyond that of the background."""
+CONTOUR: Final = 0.35
+"""Pixels of new edges by half the circumference: people have over 1, shadows of clouds and pools of light near 0."""
+RESTLESS_S: Final = 25.0
+RESTLESS: Final = 0.12
+"""A place where something nobody follows shows in more of the last seconds than this is leaves or water."""
+AREA_MIN: Final = 0.0008
+"""Of the picture: 46 pixels of 320x180, a person of 5 x 10."""
+AREA_MAX: Final = 0.5
+
+Plane: TypeAlias = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """Something that is not the background. `stir` is the share of it that changed since the picture before."""
+
+    box: Box
+    area: float
+    stir: float
+    ghost: bool = False
+    """Not something that came, but the hole where something was."""
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one picture showed."""
+
+    blobs: tuple[Blob, ...]
+    settled: bool
+    """False while the background is being learned (again): nothing can be said of the picture."""
+    grey: Plane
+    background: Plane
+
+
+class Motion:
+    """The background of one camera."""
+
+    def __init__(self, fps: float) -> None:
+        self._fps = fps
+        self._model = cv2.createBackgroundSubtractorMOG2(HISTORY, 20.0, False)
+        self._size: tuple[int, int] | None = None
+        self._warm_ns: int | None = None
+        self._before: Plane | None = None
+        self._median = 0.0
+        self._restless: NDArray[np.float32] = np.zeros((1, 1), np.float32)
+        self._window: NDArray[np.float32] = np.zeros((1, 1), np.float32)
+        self._flooded = 0
+
+    def look(self, image: Image, now_ns: int, known: tuple[Box, ...]) -> Sight:
+        """Take the next picture. `known` is what is followed: it is not learned as background."""
+        grey = self._shrink(image, now_ns)
+        assert self._size
+        assert self._warm_ns is not None
+        background = np.asarray(self._model.getBackgroundImage(), np.uint8) if self._before is not None else grey
+        if self._switched(grey) and self._before is not None:
+            self._again(grey, now_ns, SETTLE_S)
+        if self._before is None or now_ns < self._warm_ns:
+            return self._learn(grey)
+        grey = self._steadied(grey, background)
+        even = self._evened(grey, background)
+        mask = self._masked(known)
+        learned = np.where(mask > 0, background, even) if known else even
+        raw = np.asarray(self._model.apply(learned), np.uint8) | mask
+        raw &= self._differs(even, background)
+        share = cv2.countNonZero(raw) / raw.size
+        self._flooded = self._flooded + 1 if share > LIGHT_SHARE else 0
+        if self._flooded >= 2:  # one picture may be broken
+            self._again(grey, now_ns, SETTLE_S)
+            return self._learn(grey)
+        blobs = self._blobs(raw, even, background, mask) if not self._flooded else ()
+        self._before = even
+        return Sight(blobs, not self._flooded, even, background)
+
+    def _shrink(self, image: Image, now_ns: int) -> Plane:
+        height, width = image.shape[:2]
+        size = WIDTH, max(16, round(WIDTH * height / width))
+        if size != self._size:
+            self._size, self._before = size, None
+            self._warm_ns = now_ns + round(WARM_S * 1e9)
+            self._restless = np.zeros((size[1], size[0]), np.float32)
+            half = size[0] // 2, size[1] // 2
+            self._window = np.asarray(cv2.createHanningWindow(half, cv2.CV_32F), np.float32)
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if small.ndim == 3 else small
+        return np.asarray(cv2.GaussianBlur(grey, (3, 3), 0), np.uint8)
+
+    def _switched(self, grey: Plane) -> bool:
+        before, self._median = self._median, float(np.median(grey[::4, ::4]))
+        return abs(self._median - before) > LIGHT_JUMP
+
+    def _again(self, grey: Plane, now_ns: int, seconds: float) -> None:
+        """Begin anew: the light has changed, or the camera looks elsewhere."""
+        self._warm_ns = max(self._warm_ns or 0, now_ns + round(seconds * 1e9))
+        self._flooded = 0
+        self._model.apply(grey, learningRate=1.0)
+
+    def _learn(self, grey: Plane) -> Sight:
+        first, self._before = self._before is None, grey
+        self._model.apply(grey, learningRate=1.0 if first else 0.25)
+        return Sight((), False, grey, np.asarray(self._model.getBackgroundImage(), np.uint8))
+
+    def _steadied(self, grey: Plane, background: Plane) -> Plane:
+        """Take back the shift of a shaking camera."""
+        height, width = grey.shape
+        half = width // 2, height // 2
+        a, b = (cv2.resize(one, half, interpolation=cv2.INTER_AREA).astype(np.float32) for one in (background, grey))
+        (dx, dy), response = cv2.phaseCorrelate(a, b, self._window)
+        dx, dy = 2 * dx, 2 * dy
+        if response < SHIFT_SURE or max(abs(dx), abs(dy)) < 0.25 or max(abs(dx), abs(dy)) > SHIFT_MAX * width:
+            return grey
+        matrix = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
+        moved = cv2.warpAffine(grey, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        better = cv2.norm(moved, background, cv2.NORM_L1) < 0.97 * cv2.norm(grey, background, cv2.NORM_L1)
+        return np.asarray(moved, np.uint8) if better else grey
+
+    def _evened(self, grey: Plane, background: Plane) -> Plane:
+        """Take off what the light has changed over parts that are larger than any thing."""
+        height, width = grey.shape
+        small = (width // 4, height // 4)
+        g, b = (cv2.resize(one, small, interpolation=cv2.INTER_AREA).astype(np.int16) for one in (grey, background))
+        half = np.clip((g - b) // 2 + 128, 0, 255).astype(np.uint8)
+        field = cv2.medianBlur(half, 31)
+        field = cv2.resize(cv2.blur(field, (9, 9)), (width, height), interpolation=cv2.INTER_LINEAR)
+        light = (field.astype(np.int16) - 128) * 2
+        return np.asarray(np.clip(grey.astype(np.int16) - light, 0, 255), np.uint8)
+
+    def _differs(self, grey: Plane, background: Plane) -> Plane:
+        """Where a pixel is beyond all of the background around it: a shift of a pixel, or ringing, is not."""
+        kernel = np.ones((3, 3), np.uint8)
+        low, high = cv2.erode(background, kernel), cv2.dilate(background, kernel)
+        beyond = cv2.max(cv2.subtract(low, grey), cv2.subtract(grey, high))
+        noise = float(np.mean(cv2.absdiff(grey, background)[::3, ::3]))
+        level = LEVEL + min(20.0, 2.0 * max(0.0, noise - 2.0))
+        return np.asarray(cv2.threshold(beyond, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+    def _masked(self, known: tuple[Box, ...]) -> Plane:
+        assert self._size
+        width, height = self._size
+        mask: Plane = np.zeros((height, width), np.uint8)
+        for box in known:
+            left, top = int(box.x * width) - 3, int(box.y * height) - 3
+            right, low = int((box.x + box.w) * width) + 4, int((box.y + box.h) * height) + 4
+            mask[max(0, top) : max(0, low), max(0, left) : max(0, right)] = 255
+        return mask
+
+    def _blobs(self, raw: Plane, grey: Plane, background: Plane, mask: Plane) -> tuple[Blob, ...]:
+        assert self._before is not None
+        seen = np.asarray(cv2.morphologyEx(raw, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
+        rate = 1 / (RESTLESS_S * self._fps)
+        unknown = (seen & ~mask).astype(np.float32) / 255
+        cv2.accumulateWeighted(unknown, self._restless, rate)
+        seen[(self._restless > RESTLESS) & (mask == 0)] = 0
+        seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, np.ones((9, 5), np.uint8)), np.uint8)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(seen, connectivity=8)
+        if count <= 1:
+            return ()
+        stirred = cv2.absdiff(grey, self._before) > LEVEL
+        fresh, gone = _edges(grey), _edges(background)
+        come, went = fresh > gone + EDGE, gone > fresh + EDGE
+        blobs = []
+        for index in range(1, count):
+            x, y, w, h, pixels = (int(one) for one in stats[index])
+            if not AREA_MIN <= pixels / seen.size <= AREA_MAX or h < 6 or w < 3:
+                continue
+            part = np.s_[max(0, y - 1) : y + h + 1, max(0, x - 1) : x + w + 1]
+            own = labels[part] == index
+            near = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            new, lost = int((come[part] & near).sum()), int((went[part] & near).sum())
+            if max(new, lost) < CONTOUR * (w + h):
+                continue
+            stir = float((stirred[part] & own).sum() / pixels)
+            height, width = seen.shape
+            box = Box(x / width, y / height, w / width, h / height)
+            blobs.append(Blob(box, pixels / seen.size, stir, ghost=lost > 1.5 * new))
+        return tuple(blobs)
+
+
+def _edges(plane: Plane) -> NDArray[np.float32]:
+    """The strength of edges, of those that H.264 makes by itself as little as can be."""
+    smooth = cv2.GaussianBlur(plane, (3, 3), 0)
+    across, down = (cv2.Sobel(smooth, cv2.CV_32F, dx, dy, ksize=3, scale=0.5) for dx, dy in ((1, 0), (0, 1)))
+    return np.asarray(cv2.max(np.abs(across), np.abs(down)), np.float32)
