@@ -18,7 +18,18 @@ LogFormat = Literal["text", "json"]
 
 PRIORITIES: Final = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 """Python's levels as syslog priorities (RFC 5424, 6.2.1)."""
-NOISY_LIBRARIES: Final = ("pymodbus", "paho", "amqtt", "transitions")
+NOISY_LIBRARIES: Final = (
+    "pymodbus",
+    "paho",
+    "amqtt",
+    "transitions",
+    "zeep",
+    "onvif",
+    "aiohttp",
+    "httpx",
+    "httpcore",
+    "libav",
+)
 """They log what we report ourselves, in words of their own. Not asyncio: its errors are exceptions that nobody else
 would tell of."""
 MEMORY: Final = 512

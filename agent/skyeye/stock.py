@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 6 * 3600.0
 """A camera is swapped in an afternoon; asking it costs some ten requests."""
 FIRST_WITHIN_S: Final = 120.0
-"""After a start the cameras are asked within so long, spread, so that a school switch is not flooded."""
+"""After a start the cameras are asked within so long, or one a second if they are few: a switch is not flooded."""
 AT_ONCE: Final = 4
 RETRY_S: Final = 600.0
 """A camera that could not be asked is asked again after so long; whether it is there is the inspection's business."""
@@ -61,7 +61,7 @@ class Stock:
         there = {one.id for one in self._cameras.settings}
         self._due_ns = {camera: due_ns for camera, due_ns in self._due_ns.items() if camera in there}
         for camera in there - self._due_ns.keys():
-            self._due_ns[camera] = self._in(self._rng.uniform(0, FIRST_WITHIN_S))
+            self._due_ns[camera] = self._in(self._rng.uniform(0, min(FIRST_WITHIN_S, len(there))))
         due = [camera for camera, due_ns in self._due_ns.items() if due_ns <= now_ns]
         for camera in due:
             self._due_ns[camera] = self._in(EVERY_S * self._rng.uniform(0.9, 1.1))

@@ -78,6 +78,7 @@ class School:
 
     async def looked_at(self, camera: str) -> dict[str, Any]:
         """Have a camera inspected now, and return what was found."""
+        await self.running()
         async with self.daemon.client() as client:
             async for item in client.stream("camera-inspect", cameras=[camera]):
                 assert isinstance(item, dict)
@@ -87,12 +88,30 @@ class School:
                     return found
         raise AssertionError("no answer")
 
-    async def streaming(self, camera: str = "gate") -> None:
-        """Wait until the eye has the camera's stream."""
+    async def running(self) -> int:
+        """Wait until the eye runs; return its pid."""
         async with asyncio.timeout(WAIT_S):
-            while not (await self.daemon.status())["eye"]["streams"]:  # noqa: ASYNC110 - nothing announces it
+            while (eye := (await self.daemon.status())["eye"])["state"] != "running":  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)
+        return int(eye["pid"])
+
+    async def streaming(self, camera: str = "gate") -> None:
+        """Wait until the eye has the camera's stream, and some of its past."""
+        await self.running()
         await self.looked_at(camera)
+
+    async def evidence_of(self, kind: str) -> dict[str, Any]:
+        """The data of the first event of evidence of a kind."""
+
+        def look() -> dict[str, Any] | None:
+            for event in self.district.events():
+                if event["type"] == "campus.camera.evidence" and event["data"]["evidence"]["kind"] == kind:
+                    data: dict[str, Any] = event["data"]
+                    return data
+            return None
+
+        found: dict[str, Any] = await self.district.until(look, WAIT_S)
+        return found
 
     def evidence(self, name: str) -> Path:
         (found,) = self.folder.glob(f"skyeye/evidence/*/{name}")
@@ -173,24 +192,16 @@ async def test_an_alarm_leaves_a_picture_and_a_clip_whose_hashes_are_in_the_chai
     raised = await school.event("campus.alarm.raised", device="guardroom")
     told: dict[str, dict[str, Any]] = {}
     for kind in ("snapshot", "clip"):
-        found = await school.district.until(
-            lambda kind=kind: next(
-                (
-                    event["data"]
-                    for event in school.district.events()
-                    if event["type"] == "campus.camera.evidence" and event["data"]["evidence"]["kind"] == kind
-                ),
-                None,
-            ),
-            WAIT_S,
-        )
+        found = await school.evidence_of(kind)
         told[kind] = found
         assert found["evidence"]["event"] == raised["id"]
         assert found["alarm"] == {"device": "guardroom", "point": "panic", "name": "门卫室一键报警"}
         path = school.evidence(found["evidence"]["file"])
         assert hashlib.sha256(path.read_bytes()).hexdigest() == found["evidence"]["sha256"]
     picture = school.evidence(told["snapshot"]["evidence"]["file"]).read_bytes()
-    assert cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).shape == (360, 640, 3)
+    image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    assert image.shape == (360, 640, 3)
     with av.open(str(school.evidence(told["clip"]["evidence"]["file"]))) as clip:
         frames = sum(1 for _ in clip.decode(video=0))
     assert frames >= 40, "two seconds before, two after, at 10 frames a second"
@@ -272,8 +283,7 @@ async def test_commands_are_carried_out_or_refused_with_a_reason(school: School)
 
 async def test_a_killed_eye_comes_back_and_goes_on(school: School) -> None:
     await school.streaming()
-    pid = (await school.daemon.status())["eye"]["pid"]
-    os.kill(pid, signal.SIGSEGV)
+    os.kill(await school.running(), signal.SIGSEGV)
     await school.press()
     await school.event("campus.alarm.raised", device="guardroom")
     await school.event("campus.fault.raised", fault="eye")
@@ -295,11 +305,9 @@ async def test_a_wrong_password_is_tried_twice_and_no_more(tmp_path: Path) -> No
     async with a_school(tmp_path) as school:
         await school.looked_at("gate")
         await school.cameras.tell("gate", password="another")
-        os.kill((await school.daemon.status())["eye"]["pid"], signal.SIGKILL)
+        os.kill(await school.running(), signal.SIGKILL)
         for _ in range(4):
-            async with asyncio.timeout(WAIT_S):
-                while (await school.daemon.status())["eye"]["state"] != "running":  # noqa: ASYNC110 - as above
-                    await asyncio.sleep(0.1)
+            await school.running()
             found = await school.looked_at("gate")
         assert "login" in found["faults"], found
         assert (await school.cameras.state("gate"))["wrong_logins"] <= 2
