@@ -26,8 +26,9 @@ from bench.scenes import SCENES, Image, Light, Scene, SceneName, stamp, through_
 from bench.spoil import ALSO, ELECTRIC, LEVELS, MUST_FIND, SPOILED, VEIL, VERDICT, Fault, spoil
 
 TUNED_ON: Final = 0
-REPORTED: Final = 5000
-"""Seeds count from here: thresholds were chosen on those from 0, what is printed comes from those from 5000."""
+REPORTED: Final = 9000
+"""Seeds count from here: thresholds were chosen on those from 0, what is printed comes from those from 9000
+(those from 5000 were looked at once, and showed that strong stripes were also called a moved view)."""
 TAKES: Final = 2
 LEARNT_FROM: Final = 40
 CLEAN: Final = 60

@@ -64,9 +64,12 @@ class Looks(Protocol):
 class Inspector:
     """Inspects cameras, and keeps what their pictures usually look like."""
 
-    def __init__(self, hub: Looks, clock: Clock, _settings: SkyeyeSettings, folder: Path) -> None:
+    def __init__(
+        self, hub: Looks, clock: Clock, _settings: SkyeyeSettings, folder: Path, *, look_s: float = LOOK_S
+    ) -> None:
         cv2.setNumThreads(1)  # its own threads would take the core that alarms need
         self._hub = hub
+        self.look_s = look_s
         self._clock = clock
         self.shelf = Shelf(folder / "baselines", clock)
         self._judge = ThreadPoolExecutor(1, thread_name_prefix="judge")
@@ -94,7 +97,7 @@ class Inspector:
     ) -> tuple[Judged, bytes | None]:
         """Judge a picture, learn from it if it is undisturbed, and make it small. In the judge's thread."""
         return await asyncio.get_running_loop().run_in_executor(
-            self._judge, self._judge_now, camera, "", image, earlier, moves
+            self._judge, self._judge_now, camera, image, earlier, moves
         )
 
     async def judge_jpeg(self, camera: str, preset: str | None, data: bytes) -> Sequence[Verdict]:
@@ -117,20 +120,20 @@ class Inspector:
         decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         if decoded is None:
             raise BadReply(say("inspect.no-picture-data"))
-        judged, _ = self._judge_now(camera, preset, np.asarray(decoded, np.uint8), None, moves=not preset)
+        image, now = np.asarray(decoded, np.uint8), self._clock.wall()
+        baseline = self.shelf.get(camera, preset)
+        judged = examine(image, None, baseline, now, moves=not preset)
+        if preset and judged.clean:
+            self.shelf.put(camera, baseline.learn(judged.features, now), preset)
         return judged.verdicts
 
-    def _judge_now(
-        self, camera: str, preset: str, image: Image, earlier: Image | None, moves: bool
-    ) -> tuple[Judged, bytes | None]:
+    def _judge_now(self, camera: str, image: Image, earlier: Image | None, moves: bool) -> tuple[Judged, bytes | None]:
         now = self._clock.wall()
-        previous = None if preset else self._prints.get(camera)
-        baseline = self.shelf.get(camera, preset)
+        previous, baseline = self._prints.get(camera), self.shelf.get(camera)
         judged = examine(image, earlier, baseline, now, previous, moves=moves)
-        if not preset:
-            self._prints[camera] = judged.features.print
-        if judged.clean and (preset or earlier is not None or previous is not None):
-            self.shelf.put(camera, baseline.learn(judged.features, now, judged.stir), preset)
+        self._prints[camera] = judged.features.print
+        if judged.clean and (earlier is not None or previous is not None):  # else it may be a frozen one
+            self.shelf.put(camera, baseline.learn(judged.features, now, judged.stir))
         return judged, thumbnail(image)
 
 
@@ -240,7 +243,9 @@ class _One:
         moves = profile is not None and profile.ptz
         self.layer = "stream"
         try:
-            report = await hub.look(self._camera.id, "main", seconds=LOOK_S, deadline_s=LOOK_DEADLINE_S, pictures=2)
+            report = await hub.look(
+                self._camera.id, "main", seconds=self._inspector.look_s, deadline_s=LOOK_DEADLINE_S, pictures=2
+            )
         except NotOffered:
             self.add(Check("stream", None, say("inspect.stream-not-offered")))
             return moves

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import SimClock
+from agent.model import JsonValue
 from agent.skyeye.quality import BadBaseline, Baseline, Features, Shelf, measure
 from agent.skyeye.quality.baseline import LEARNT, Hour, Look, Usual, mode_of
 from agent.skyeye.quality.shelf import SAVE_EVERY_S, SAVE_FIRST
@@ -105,7 +106,10 @@ def test_a_damaged_one_is_a_baseline_or_a_bad_one(data: st.DataObject) -> None:
     look = stored["looks"]["day"]  # type: ignore[index,call-overload]
     assert isinstance(look, dict)
     key = data.draw(st.sampled_from(sorted(look)))
-    look[key] = data.draw(st.one_of(st.none(), st.text(max_size=9), st.floats(), st.just({"mean": "nan", "stray": 0})))
+    damage: JsonValue = data.draw(
+        st.one_of(st.none(), st.text(max_size=9), st.floats(), st.just({"mean": "nan", "stray": 0}))
+    )
+    look[key] = damage
     with suppress(BadBaseline):
         Baseline.from_json(stored)
 
