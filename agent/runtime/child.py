@@ -189,6 +189,8 @@ class Child:
                 await self._end(process, trace=found.key == "runtime.child-hung")
             return found or self._ended(process)
         finally:
+            if not self._stopping:
+                self._become("waiting")
             self._signal(signal.SIGKILL)
             with suppress(TimeoutError):
                 async with asyncio.timeout(1.0):

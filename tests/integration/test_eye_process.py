@@ -105,7 +105,7 @@ class School:
         async with asyncio.timeout(WAIT_S):
             while True:
                 eye = await self.eye()
-                if eye["state"] == "running" and eye["pid"] != not_pid:
+                if eye["state"] == "running" and eye["pid"] not in {None, not_pid}:
                     return int(eye["pid"])
                 await asyncio.sleep(0.05)
 
