@@ -118,11 +118,12 @@ class CameraHttp:
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
         *,
-        timeout_s: float = EXCHANGE_S,
+        timeout_s: float | None = None,
         limit_bytes: int = REPLY_BYTES,
     ) -> Reply:
         """Send one request and read the whole answer. Raises CameraError."""
         began = False
+        timeout_s = EXCHANGE_S if timeout_s is None else timeout_s
         try:
             async with (
                 asyncio.timeout(timeout_s),
@@ -152,7 +153,7 @@ class CameraHttp:
         headers: Mapping[str, str] | None = None,
         *,
         first: Reply | None = None,
-        timeout_s: float = EXCHANGE_S,
+        timeout_s: float | None = None,
         limit_bytes: int = REPLY_BYTES,
     ) -> Reply:
         """Send one request with digest. `first` is a refusal that has the challenge, if one is at hand. Tells the gate
@@ -186,7 +187,7 @@ class CameraHttp:
             self._link.gate.refused()
         raise LoginRefused(say("camera.login-refused", place=self._place))
 
-    async def picture(self, url: str, account: Account | None, *, timeout_s: float = EXCHANGE_S) -> bytes:
+    async def picture(self, url: str, account: Account | None, *, timeout_s: float | None = None) -> bytes:
         """Fetch a JPEG, with digest, or basic where nothing else is offered. Raises CameraError."""
         digest = account.digests.get(str(URL(url, encoded=True).origin())) if account else None
         if account and digest and digest.known:
@@ -213,7 +214,7 @@ class CameraHttp:
             raise BadReply(say("camera.no-jpeg", place=self._place, length=len(body)))
         return body[: end + 2]
 
-    async def _picture_login(self, url: str, account: Account | None, refusal: Reply, timeout_s: float) -> Reply:
+    async def _picture_login(self, url: str, account: Account | None, refusal: Reply, timeout_s: float | None) -> Reply:
         if account is None:
             raise LoginRefused(say("camera.login-wanted", place=self._place))
         if digest_challenge(refusal) is None and "basic" in schemes(refusal).lower():

@@ -23,7 +23,7 @@ from agent.driver import (
     say,
 )
 from drivers._camera_address import Place
-from drivers._camera_http import EXCHANGE_S, Account, CameraHttp, Reply, digest_challenge
+from drivers._camera_http import Account, CameraHttp, Reply, digest_challenge
 from drivers.onvif import soap, times
 from drivers.onvif.requests import Login, Service, addressed, library, sealed
 from drivers.onvif.soap import Element, Fault
@@ -44,7 +44,7 @@ class _Request:
     arguments: dict[str, object]
     url: str
     reference: tuple[Element, ...] = ()
-    timeout_s: float = EXCHANGE_S
+    timeout_s: float | None = None
 
 
 class Wire:
@@ -69,7 +69,7 @@ class Wire:
         *,
         url: str | None = None,
         reference: tuple[Element, ...] = (),
-        timeout_s: float = EXCHANGE_S,
+        timeout_s: float | None = None,
         **arguments: object,
     ) -> Element:
         """Make one request with whatever login the camera wants. Raises CameraError; NotOffered where the camera has no

@@ -1,8 +1,8 @@
 """A camera made of files: it answers each ONVIF request with a reply that was written down.
 
 A case is a folder. `<Operation>.xml` answers an operation; `<service>.<Operation>.xml` that of one service (media,
-media2 ...), `<Operation>.2.xml` its second request. What a case lacks is taken from `_base`. A file is a whole reply, or
-what stands in its Body; `@HOST@`, `@PORT@` and the parts of `@UTC@` are filled in. `case.toml` has the rest:
+media2 ...), `<Operation>.2.xml` its second request. What a case lacks is taken from `_base`. A file is a whole reply,
+or what stands in its Body; `@HOST@`, `@PORT@` and the parts of `@UTC@` are filled in. `case.toml` has the rest:
 
     quirk = "what real cameras do"
     login = "token" | "digest" | "digest-sha256" | "basic" | "none"     how it wants a login
@@ -17,11 +17,13 @@ what stands in its Body; `@HOST@`, `@PORT@` and the parts of `@UTC@` are filled 
     fault = "InvalidArgVal"
 """
 
+import asyncio
 import base64
 import hashlib
 import re
 import tomllib
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -146,6 +148,12 @@ class Replay:
         self.refused_logins = 0
         self.requests: list[tuple[str, str, bytes]] = []
         self.port = 0
+        self.hostile: str | None = None
+        """How it misbehaves (HOSTILE) ..."""
+        self.hostile_at: str | None = None
+        """... at this operation; at every one if None."""
+        self.spoiled: Callable[[bytes], bytes] | None = None
+        """What it does to its replies before it sends them."""
         self._nonce = 0
         self._runner: web.AppRunner | None = None
 
@@ -174,6 +182,8 @@ class Replay:
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
+        if self.hostile and self.hostile_at is None:
+            return await misbehave(request, self.hostile)
         if request.method == "GET":
             return self._picture(request)
         first = etree.fromstring(body).find("{*}Body")[0]  # type: ignore[index]
@@ -183,6 +193,8 @@ class Replay:
         if (refusal := self._login(request, operation, body)) is not None:
             return refusal
         self.counts[operation] += 1
+        if self.hostile and self.hostile_at == operation:
+            return await misbehave(request, self.hostile)
         for rule in self.case.get("refuse", []):
             if rule["operation"] == operation and (
                 rule["contains"].encode() in body
@@ -193,6 +205,9 @@ class Replay:
             ):
                 return web.Response(status=400, body=fault(rule.get("fault", "InvalidArgVal")))
         status = self.case.get("status", {}).get(operation)
+        if self.spoiled is not None:
+            good = self._find(service, operation) or fault("ActionNotSupported")
+            return web.Response(body=self.spoiled(good), headers={"Content-Type": "text/xml"})
         if (data := self._find(service, operation)) is None:
             return web.Response(status=status or 400, body=fault("ActionNotSupported"))
         kind = self.case.get("content_type", "application/soap+xml; charset=utf-8")
@@ -231,6 +246,8 @@ class Replay:
         self.requests.append((request.path_qs, "GET", b""))
         if (refusal := self._login(request, "GET", b"")) is not None:
             return refusal
+        if self.spoiled is not None:
+            return web.Response(body=self.spoiled(JPEG))
         self.counts["GET"] += 1
         return web.Response(body=JPEG + b"\r\n\r\n", headers={"Content-Type": "image/jpeg"})
 
@@ -294,3 +311,69 @@ class Replay:
             return None
         self.refused_logins += 1
         return web.Response(status=400, body=fault("NotAuthorized"))
+
+
+RAW: Final[dict[str, bytes]] = {
+    "garbage": bytes(range(256)) * 4,
+    "not-http": b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n",
+    "reset": b"",
+    "long-header": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n",
+    "cut": b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n<s:Envelope>",
+    "bad-chunk": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n",
+    "bad-length": b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nhello",
+    "odd-challenge": b'HTTP/1.1 401 No\r\nWWW-Authenticate: Digest realm="x"\r\nContent-Length: 0\r\n\r\n',
+    "odd-algorithm": b"HTTP/1.1 401 No\r\nWWW-Authenticate: Digest nonce=a, realm=b, algorithm=FOO\r\n"
+    b"Content-Length: 0\r\n\r\n",
+}
+ANSWERS: Final[dict[str, tuple[int, dict[str, str], bytes]]] = {
+    "redirect": (302, {"Location": "http://127.0.0.1:1/elsewhere"}, b""),
+    "redirect-unauthorised": (307, {"Location": "http://169.254.169.254/latest"}, b""),
+    "empty": (200, {}, b""),
+    "web-page": (200, {"Content-Type": "text/html"}, b"<html><body>login</body></html>"),
+    "compressed": (200, {"Content-Encoding": "gzip"}, b"\x1f\x8b" + bytes(100)),
+    "bomb": (
+        200,
+        {},
+        b'<!DOCTYPE a [<!ENTITY b "' + b"x" * 1000 + b'">]><s:Envelope xmlns:s="u"><s:Body>&b;</s:Body></s:Envelope>',
+    ),
+    "deep": (200, {}, b"<a>" * 100_000),
+    "error": (500, {}, b"oops"),
+    "unavailable": (503, {}, b""),
+    "forbidden": (403, {}, b""),
+    "challenge-forever": (401, {"WWW-Authenticate": 'Digest realm="r", nonce="n", qop="auth", stale=true'}, b""),
+}
+HOSTILE: Final = (*RAW, *ANSWERS, "silent", "drip", "endless", "huge", "drip-header")
+
+
+async def misbehave(request: web.Request, how: str) -> web.StreamResponse:
+    """Answer as no camera should."""
+    transport = request.transport
+    assert transport is not None
+    if how in ANSWERS:
+        status, headers, body = ANSWERS[how]
+        return web.Response(status=status, headers=headers, body=body)
+    if how in RAW:
+        transport.write(RAW[how])
+        if how == "reset":
+            transport.abort()
+        else:
+            await asyncio.sleep(0.05)
+            transport.close()
+        return web.Response()
+    if how == "silent":
+        await asyncio.sleep(60)
+    if how == "drip-header":
+        transport.write(b"HTTP/1.1 200 OK\r\n")
+        while not transport.is_closing():
+            transport.write(b"X: y\r\n")
+            await asyncio.sleep(0.02)
+    response = web.StreamResponse()
+    if how == "huge":
+        response.content_length = 1 << 30
+    else:
+        response.enable_chunked_encoding()
+    await response.prepare(request)
+    while not transport.is_closing():
+        await response.write(b"<" if how == "drip" else b"<a>b</a>" * 8192)
+        await asyncio.sleep(0.02 if how == "drip" else 0)
+    return response
