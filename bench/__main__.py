@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
-from bench import cost, durable, latency
+from bench import cost, durable, latency, live
 from bench.report import RESULTS, Result, machine, page
 
 Bench = Callable[[], Awaitable[list[Result]]]
@@ -47,6 +47,11 @@ async def run_inspection() -> list[Result]:
     return await inspection.measure()
 
 
+async def run_live() -> list[Result]:
+    """First picture, and what viewers cost."""
+    return await live.measure()
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "latency": run_latency,
     "durable": run_durable,
@@ -54,6 +59,7 @@ BENCHES: Final[Mapping[str, Bench]] = {
     "start": run_start,
     "quality": run_quality,
     "inspection": run_inspection,
+    "live": run_live,
 }
 
 
