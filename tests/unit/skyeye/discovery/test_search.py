@@ -306,10 +306,20 @@ def test_everybody_is_asked_and_the_mac_is_known(network: tuple[str, str]) -> No
 
 @needs_root
 def test_hosts_that_are_not_there_cost_little(network: tuple[str, str]) -> None:
-    """They are in no neighbour table, so nobody tries ten ports on each."""
-    ours, _ = network
-    done = subprocess.run(inside(ours, SEARCH, "10.99.0.0/24"), cwd=ROOT, capture_output=True, check=True, timeout=60)
-    assert json.loads(done.stdout) == []
+    """They are in no neighbour table, so nobody tries ten ports on each; nor do they keep the questions back that are
+    for those behind them."""
+    ours, theirs = network
+    ip("-n", theirs, "addr", "flush", "dev", "cam1")
+    ip("-n", theirs, "addr", "add", "10.99.0.253/24", "dev", "cam1")
+    with subprocess.Popen(inside(theirs, CAMERA), cwd=ROOT, stdout=subprocess.PIPE) as camera:
+        try:
+            assert camera.stdout is not None
+            assert camera.stdout.readline() == b"up\n"
+            command = inside(ours, SEARCH, "10.99.0.0/24")
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60)
+        finally:
+            camera.kill()
+    assert [one["address"] for one in json.loads(done.stdout)] == ["10.99.0.253"]
 
 
 async def test_what_is_configured_is_asked_whatever_the_ranges() -> None:
