@@ -244,4 +244,4 @@ class CameraHttp:
             return Unreachable(say("camera.no-route", place=self._place, error=error.os_error.strerror or "-"))
         if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError | ConnectionError):
             return Unreachable(say("camera.dropped", place=self._place))
-        return BadReply(say("camera.not-http", place=self._place))
+        return BadReply(say("camera.broken-off" if began else "camera.not-http", place=self._place))

@@ -23,7 +23,7 @@ from agent.driver import (
     say,
 )
 from drivers._camera_address import Place
-from drivers._camera_http import Account, CameraHttp, Reply, digest_challenge
+from drivers._camera_http import Account, CameraHttp, Reply, digest_challenge, schemes
 from drivers.onvif import soap, times
 from drivers.onvif.requests import Login, Service, addressed, library, sealed
 from drivers.onvif.soap import Element, Fault
@@ -154,6 +154,8 @@ class Wire:
             found = self._read(await self._digest(request, account, refusal))
             self.way = "digest"
             return found
+        if "digest" in schemes(refusal).lower():  # one that nobody here can answer; a token would be a guess
+            raise LoginRefused(say("camera.login-scheme", place=self.place, scheme=schemes(refusal)))
         if self.shift_s is None and refusal.unix_s is not None:
             self.shift_s = refusal.unix_s - self._link.clock.wall().timestamp()
         reply = await self._post(request, account)

@@ -24,6 +24,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -372,8 +373,9 @@ async def misbehave(request: web.Request, how: str) -> web.StreamResponse:
         response.content_length = 1 << 30
     else:
         response.enable_chunked_encoding()
-    await response.prepare(request)
-    while not transport.is_closing():
-        await response.write(b"<" if how == "drip" else b"<a>b</a>" * 8192)
-        await asyncio.sleep(0.02 if how == "drip" else 0)
+    with suppress(ConnectionError):
+        await response.prepare(request)
+        while not transport.is_closing():
+            await response.write(b"<" if how == "drip" else b"<a>b</a>" * 8192)
+            await asyncio.sleep(0.02 if how == "drip" else 0)
     return response
