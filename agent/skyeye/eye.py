@@ -195,6 +195,8 @@ class Eye:
 
     async def _inspected(self, inspection: Inspection) -> None:
         self.inspections[inspection.camera] = inspection
+        if self.stock.differs(inspection):
+            self.stock.ask([inspection.camera])
         for change in self.confirmer.feed(inspection):
             if change.text:
                 log.warning(say("skyeye.fault", camera=change.camera, text=change.text))

@@ -11,6 +11,7 @@ from agent.clock import Clock
 from agent.skyeye.cameras import Cameras, NoCamera
 from agent.skyeye.corelink import CoreLink
 from agent.skyeye.inventory import Facts, Store, changes, collect
+from agent.skyeye.model import Inspection
 from agent.texts import say
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,16 @@ class Stock:
         """Ask these soon."""
         for camera in cameras:
             self._due_ns[camera] = 0
+
+    def differs(self, inspection: Inspection) -> bool:
+        """Whether a camera has just said that it is another one than we know, or has another firmware."""
+        facts = self._store.load(inspection.camera)
+        said = next((check.data for check in inspection.checks if check.layer == "service"), {})
+        return facts is not None and any(
+            said.get(name) and known and said[name] != known
+            for name in ("serial", "model", "firmware")
+            for known in (getattr(facts, name),)
+        )
 
     async def run(self) -> None:
         """Ask each in its turn until cancelled."""

@@ -73,6 +73,7 @@ class OnvifSession(CameraSession):
         self._ptz = Ptz(link, wire, self._moving_token)
         self._pull = PullPoint(link, wire, self._ours)
         self._identity = Identity()
+        self._told_identity = False
         self._analytics = False
         self._own_source: str | None = None
 
@@ -95,6 +96,12 @@ class OnvifSession(CameraSession):
         await self._find_services()
 
     async def identity(self) -> Identity:
+        if self._told_identity:  # a conversation may last for weeks, and a camera be exchanged within minutes
+            with suppress(NotOffered):
+                now = replies.identity(await self._wire.call("device", "GetDeviceInformation"))
+                if replace(now, mac=self._identity.mac) != self._identity:
+                    self._identity = now
+        self._told_identity = True
         if self._identity.mac is None:
             with suppress(NotOffered, BadReply, LoginRefused):  # many allow it to administrators only
                 reply = await self._wire.call("device", "GetNetworkInterfaces")

@@ -208,17 +208,17 @@ async def test_an_alarm_leaves_a_picture_and_a_clip_whose_hashes_are_in_the_chai
     assert told["clip"]["evidence"]["length_ms"] >= 4000
 
 
-async def test_a_black_picture_becomes_a_fault_and_ends_by_itself(school: School) -> None:
+async def test_a_blind_picture_becomes_a_fault_and_ends_by_itself(school: School) -> None:
     await school.looked_at("gate")
-    await school.cameras.tell("gate", picture="black")
+    await school.cameras.tell("gate", picture="white", level=5)
     for _ in range(4):
         found = await school.looked_at("gate")
-    assert "picture-black" in found["faults"]
-    raised = await school.event("campus.fault.raised", device="gate", fault="picture-black")
+    assert "picture-white" in found["faults"]
+    raised = await school.event("campus.fault.raised", device="gate", fault="picture-white")
     await school.cameras.tell("gate", picture="ok")
     for _ in range(3):
         await school.looked_at("gate")
-    cleared = await school.event("campus.fault.cleared", device="gate", fault="picture-black")
+    cleared = await school.event("campus.fault.cleared", device="gate", fault="picture-white")
     assert cleared["data"]["event"] == raised["id"]
 
 
@@ -229,7 +229,7 @@ async def test_a_swapped_camera_is_an_event_and_its_inventory_is_published(schoo
     )
     assert message.value["model"] == "SIM-2004"
     await school.cameras.tell("gate", identity={"serial": "SWAPPED-1", "mac": "02:00:00:00:99:99"})
-    assert (await school.district.command("inventory", {"camera": "gate"}))["ok"]
+    await school.looked_at("gate")
     changed = await school.event("campus.camera.changed", device="gate", what="swapped")
     assert "SWAPPED-1" in changed["data"]["new"]
 
@@ -287,7 +287,6 @@ async def test_a_killed_eye_comes_back_and_goes_on(school: School) -> None:
     await school.press()
     await school.event("campus.alarm.raised", device="guardroom")
     await school.event("campus.fault.raised", fault="eye")
-    await school.event("campus.fault.cleared", fault="eye")
     evidence = await school.event("campus.camera.evidence", device="gate")
     assert evidence["data"]["late_ms"] >= 0
 
