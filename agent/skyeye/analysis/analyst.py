@@ -1,6 +1,6 @@
 """One camera's pictures become events. No clock of its own: times come with the pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -25,11 +25,13 @@ DETECT_EVERY_S: Final = 2.0
 class Analyst:
     """Watches the zones and lines of one camera. Call `frame` in order, from one thread at a time."""
 
-    def __init__(self, camera: CameraSettings, detector: Detector | None = None) -> None:
+    def __init__(self, camera: CameraSettings, detector: Callable[[], Detector | None] = lambda: None) -> None:
+        """`detector` is asked at each picture: it may be loaded late, or be given up."""
         self._fps = camera.analysis_fps
         self._zones = [ZoneRule(zone) for zone in camera.zones]
         self._lines = [LineRule(line) for line in camera.lines]
-        self._detector = detector
+        self._get_detector = detector
+        self._detector: Detector | None = None
         self._motion = Motion(self._fps)
         self._movers = Tracker()
         """What is followed by its motion."""
@@ -60,6 +62,7 @@ class Analyst:
         else:
             self._movers.clear()
         items = self._left.look(sight, self._movers.tracks, boottime_ns)
+        self._detector = self._get_detector()
         if self._detector:
             self._detect(self._detector, image, sight, boottime_ns)
         scene = Scene(boottime_ns, self.tracks, items)

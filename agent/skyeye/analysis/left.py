@@ -24,11 +24,15 @@ NEAR: Final = 1.0
 """Parts of a person's height: who is nearer still has the thing."""
 ALONE_S: Final = 3.0
 """For how long nobody must have been near, once: passers-by do not make it theirs."""
+AWAKE_S: Final = 10.0
+"""Whoever waits stirs within this time; what does not is no owner, but perhaps another thing, or a door left open."""
 GONE_S: Final = 2.0
 HELD_S: Final = 1800.0
 """After this it belongs to the scene."""
-ALIKE: Final = 0.5
-"""Correlation of edges at which it is still the same thing."""
+NEW: Final = 0.85
+"""Correlation with the edges of the ground above which there is nothing."""
+ALIKE: Final = 0.25
+"""Correlation with its own edges below which it is gone, whatever is there now."""
 ITEMS_MAX: Final = 8
 
 
@@ -56,7 +60,8 @@ class LeftThings:
 
     def look(self, sight: Sight, tracks: Sequence[Track], now_ns: int) -> list[Item]:
         """Take the next picture; return what stands, owned or not."""
-        people = [track for track in tracks if track.moved]
+        awake_ns = now_ns - round(AWAKE_S * 1e9)
+        people = [track for track in tracks if track.moved and track.stirred_ns >= awake_ns]
         for item in self.items:
             self._check(item, sight, people, now_ns)
         self.items = [item for item in self.items if not self._over(item, now_ns)]
@@ -79,7 +84,7 @@ class LeftThings:
     def _add(self, track: Track, sight: Sight) -> None:
         assert track.still_ns is not None
         now, before = _patch(sight.grey, track.box), _patch(sight.background, track.box)
-        if now.shape == before.shape and _alike(now, before) < ALIKE:
+        if now.shape == before.shape and _alike(now, before) < NEW:
             labels = frozenset({track.label} if track.label else ())
             self.items.append(Item(track.box, track.still_ns, now, before, labels))
 
@@ -96,7 +101,7 @@ class LeftThings:
             return  # somebody is in the way
         patch = _patch(sight.grey, item.box)
         there = patch.shape == item.with_it.shape and _alike(patch, item.with_it) > max(
-            0.5 * ALIKE, _alike(patch, item.without)
+            ALIKE, _alike(patch, item.without)
         )
         if there:
             item.missing_ns = None

@@ -1,9 +1,9 @@
 """What is new in a picture: background subtraction that bears weather, light switches and a mast in the wind.
 
-OpenCV's MOG2 at 320 pixels of width, and around it what it lacks. The shift of a shaking camera is found by phase
-correlation and taken back; the light that comes and goes over large parts (clouds, automatic exposure) is a field of
-medians and is taken off; a pixel counts only if it is none of the background's around it; places that are restless by
-themselves (leaves, water, flags) are learned; what has no edges of its own is light and no thing.
+OpenCV's MOG2 at 320 pixels of width, on luma and chroma, and around it what it lacks. The shift of a shaking camera is
+found by phase correlation and taken back; the light that comes and goes over large parts (clouds, automatic exposure)
+is a field of medians and is taken off; a pixel counts only if it is none of the background's around it; places that are
+restless by themselves (leaves, water, flags) are learned; what has no edges of its own is light and no thing.
 """
 
 from dataclasses import dataclass
@@ -34,13 +34,19 @@ SHIFT_SURE: Final = 0.08
 """Response of the phase correlation below which there is no telling (a flat or dark picture)."""
 LEVEL: Final = 11.0
 """Grey levels that something must differ by: twice what H.264 leaves around edges at a substream's rate."""
+CHROMA: Final = 11.0
+"""The same for colour, which H.264 keeps at half the resolution: a green bag on grey ground."""
 EDGE: Final = 22.0
 """Gradient that a contour must have beyond that of the background."""
+BRIGHTER: Final = 1.6
+"""More light makes the edges of the ground stronger, too: by as much as this."""
+GHOST: Final = 1.3
+"""Where the background has edges around a blob and the picture has fewer, something has gone away."""
 CONTOUR: Final = 0.35
 """Pixels of new edges by half the circumference: people have over 1, shadows of clouds and pools of light near 0."""
 RESTLESS_S: Final = 25.0
-RESTLESS: Final = 0.12
-"""A place where something nobody follows shows in more of the last seconds than this is leaves or water."""
+RESTLESS: Final = 0.1
+"""A place that comes and goes in more of the pictures than this, and is nobody that is followed, is leaves or water."""
 AREA_MIN: Final = 0.0008
 """Of the picture: 46 pixels of 320x180, a person of 5 x 10."""
 AREA_MAX: Final = 0.5
@@ -80,6 +86,7 @@ class Motion:
         self._size: tuple[int, int] | None = None
         self._warm_ns: int | None = None
         self._before: Plane | None = None
+        self._seen: Plane | None = None
         self._median = 0.0
         self._restless: NDArray[np.float32] = np.zeros((1, 1), np.float32)
         self._window: NDArray[np.float32] = np.zeros((1, 1), np.float32)
@@ -87,90 +94,69 @@ class Motion:
 
     def look(self, image: Image, now_ns: int, known: tuple[Box, ...]) -> Sight:
         """Take the next picture. `known` is what is followed: it is not learned as background."""
-        grey = self._shrink(image, now_ns)
-        assert self._size
+        picture = self._shrink(image, now_ns)
         assert self._warm_ns is not None
-        background = np.asarray(self._model.getBackgroundImage(), np.uint8) if self._before is not None else grey
-        if self._switched(grey) and self._before is not None:
-            self._again(grey, now_ns, SETTLE_S)
+        if self._switched(picture[..., 0]) and self._before is not None:
+            self._again(picture, now_ns)
         if self._before is None or now_ns < self._warm_ns:
-            return self._learn(grey)
-        grey = self._steadied(grey, background)
-        even = self._evened(grey, background)
+            return self._learn(picture)
+        background = np.asarray(self._model.getBackgroundImage(), np.uint8)
+        picture = _evened(self._steadied(picture, background), background)
         mask = self._masked(known)
-        learned = np.where(mask > 0, background, even) if known else even
+        learned = np.where(mask[..., None] > 0, background, picture) if known else picture
         raw = np.asarray(self._model.apply(learned), np.uint8) | mask
-        raw &= self._differs(even, background)
-        share = cv2.countNonZero(raw) / raw.size
-        self._flooded = self._flooded + 1 if share > LIGHT_SHARE else 0
+        raw &= _differs(picture, background)
+        self._flooded = self._flooded + 1 if cv2.countNonZero(raw) > LIGHT_SHARE * raw.size else 0
         if self._flooded >= 2:  # one picture may be broken
-            self._again(grey, now_ns, SETTLE_S)
-            return self._learn(grey)
-        blobs = self._blobs(raw, even, background, mask) if not self._flooded else ()
-        self._before = even
-        return Sight(blobs, not self._flooded, even, background)
+            self._again(picture, now_ns)
+            return self._learn(picture)
+        grey, ground = picture[..., 0], background[..., 0]
+        blobs = self._blobs(raw, grey, ground, mask) if not self._flooded else ()
+        self._before = grey
+        return Sight(blobs, not self._flooded, grey, ground)
 
     def _shrink(self, image: Image, now_ns: int) -> Plane:
+        """The picture at the size of the analysis, as luma and chroma."""
         height, width = image.shape[:2]
         size = WIDTH, max(16, round(WIDTH * height / width))
         if size != self._size:
-            self._size, self._before = size, None
+            self._size, self._before, self._seen = size, None, None
             self._warm_ns = now_ns + round(WARM_S * 1e9)
             self._restless = np.zeros((size[1], size[0]), np.float32)
-            half = size[0] // 2, size[1] // 2
-            self._window = np.asarray(cv2.createHanningWindow(half, cv2.CV_32F), np.float32)
-        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        grey = cv2.cvtColor(small, cv2.COLOR_BGR2GRAY) if small.ndim == 3 else small
-        return np.asarray(cv2.GaussianBlur(grey, (3, 3), 0), np.uint8)
+            self._window = np.asarray(cv2.createHanningWindow((size[0] // 2, size[1] // 2), cv2.CV_32F), np.float32)
+        small = cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (3, 3), 0)
+        return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2YCrCb), np.uint8)
 
     def _switched(self, grey: Plane) -> bool:
         before, self._median = self._median, float(np.median(grey[::4, ::4]))
         return abs(self._median - before) > LIGHT_JUMP
 
-    def _again(self, grey: Plane, now_ns: int, seconds: float) -> None:
+    def _again(self, picture: Plane, now_ns: int) -> None:
         """Begin anew: the light has changed, or the camera looks elsewhere."""
-        self._warm_ns = max(self._warm_ns or 0, now_ns + round(seconds * 1e9))
+        self._warm_ns = max(self._warm_ns or 0, now_ns + round(SETTLE_S * 1e9))
         self._flooded = 0
-        self._model.apply(grey, learningRate=1.0)
+        self._model.apply(picture, learningRate=1.0)
 
-    def _learn(self, grey: Plane) -> Sight:
-        first, self._before = self._before is None, grey
-        self._model.apply(grey, learningRate=1.0 if first else 0.25)
-        return Sight((), False, grey, np.asarray(self._model.getBackgroundImage(), np.uint8))
+    def _learn(self, picture: Plane) -> Sight:
+        first, self._before = self._before is None, picture[..., 0]
+        self._model.apply(picture, learningRate=1.0 if first else 0.25)
+        background = np.asarray(self._model.getBackgroundImage(), np.uint8)
+        return Sight((), False, picture[..., 0], background[..., 0])
 
-    def _steadied(self, grey: Plane, background: Plane) -> Plane:
+    def _steadied(self, picture: Plane, background: Plane) -> Plane:
         """Take back the shift of a shaking camera."""
-        height, width = grey.shape
+        height, width = picture.shape[:2]
+        grey, ground = picture[..., 0], background[..., 0]
         half = width // 2, height // 2
-        a, b = (cv2.resize(one, half, interpolation=cv2.INTER_AREA).astype(np.float32) for one in (background, grey))
+        a, b = (cv2.resize(one, half, interpolation=cv2.INTER_AREA).astype(np.float32) for one in (ground, grey))
         (dx, dy), response = cv2.phaseCorrelate(a, b, self._window)
         dx, dy = 2 * dx, 2 * dy
         if response < SHIFT_SURE or max(abs(dx), abs(dy)) < 0.25 or max(abs(dx), abs(dy)) > SHIFT_MAX * width:
-            return grey
+            return picture
         matrix = np.array([[1, 0, -dx], [0, 1, -dy]], np.float32)
-        moved = cv2.warpAffine(grey, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        better = cv2.norm(moved, background, cv2.NORM_L1) < 0.97 * cv2.norm(grey, background, cv2.NORM_L1)
-        return np.asarray(moved, np.uint8) if better else grey
-
-    def _evened(self, grey: Plane, background: Plane) -> Plane:
-        """Take off what the light has changed over parts that are larger than any thing."""
-        height, width = grey.shape
-        small = (width // 4, height // 4)
-        g, b = (cv2.resize(one, small, interpolation=cv2.INTER_AREA).astype(np.int16) for one in (grey, background))
-        half = np.clip((g - b) // 2 + 128, 0, 255).astype(np.uint8)
-        field = cv2.medianBlur(half, 31)
-        field = cv2.resize(cv2.blur(field, (9, 9)), (width, height), interpolation=cv2.INTER_LINEAR)
-        light = (field.astype(np.int16) - 128) * 2
-        return np.asarray(np.clip(grey.astype(np.int16) - light, 0, 255), np.uint8)
-
-    def _differs(self, grey: Plane, background: Plane) -> Plane:
-        """Where a pixel is beyond all of the background around it: a shift of a pixel, or ringing, is not."""
-        kernel = np.ones((3, 3), np.uint8)
-        low, high = cv2.erode(background, kernel), cv2.dilate(background, kernel)
-        beyond = cv2.max(cv2.subtract(low, grey), cv2.subtract(grey, high))
-        noise = float(np.mean(cv2.absdiff(grey, background)[::3, ::3]))
-        level = LEVEL + min(20.0, 2.0 * max(0.0, noise - 2.0))
-        return np.asarray(cv2.threshold(beyond, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
+        moved = np.asarray(cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+        better = cv2.norm(moved[..., 0], ground, cv2.NORM_L1) < 0.97 * cv2.norm(grey, ground, cv2.NORM_L1)
+        return moved if better else picture
 
     def _masked(self, known: tuple[Box, ...]) -> Plane:
         assert self._size
@@ -186,8 +172,9 @@ class Motion:
         assert self._before is not None
         seen = np.asarray(cv2.morphologyEx(raw, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
         rate = 1 / (RESTLESS_S * self._fps)
-        unknown = (seen & ~mask).astype(np.float32) / 255
-        cv2.accumulateWeighted(unknown, self._restless, rate)
+        flips = (seen ^ self._seen) & ~mask if self._seen is not None else np.zeros_like(seen)
+        self._seen = seen.copy()
+        cv2.accumulateWeighted(flips.astype(np.float32) / 255, self._restless, rate)
         seen[(self._restless > RESTLESS) & (mask == 0)] = 0
         seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, np.ones((9, 5), np.uint8)), np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(seen, connectivity=8)
@@ -195,23 +182,48 @@ class Motion:
             return ()
         stirred = cv2.absdiff(grey, self._before) > LEVEL
         fresh, gone = _edges(grey), _edges(background)
-        come, went = fresh > gone + EDGE, gone > fresh + EDGE
+        come = fresh > BRIGHTER * gone + EDGE
         blobs = []
         for index in range(1, count):
             x, y, w, h, pixels = (int(one) for one in stats[index])
             if not AREA_MIN <= pixels / seen.size <= AREA_MAX or h < 6 or w < 3:
                 continue
             part = np.s_[max(0, y - 1) : y + h + 1, max(0, x - 1) : x + w + 1]
-            own = labels[part] == index
-            near = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-            new, lost = int((come[part] & near).sum()), int((went[part] & near).sum())
-            if max(new, lost) < CONTOUR * (w + h):
+            own = (labels[part] == index).astype(np.uint8)
+            rim = cv2.morphologyEx(own, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+            if (come[part] & rim).sum() < CONTOUR * (w + h):
                 continue
-            stir = float((stirred[part] & own).sum() / pixels)
+            stir = float((stirred[part] & (own > 0)).sum() / pixels)
+            ghost = bool(gone[part][rim].mean() > GHOST * fresh[part][rim].mean())
             height, width = seen.shape
             box = Box(x / width, y / height, w / width, h / height)
-            blobs.append(Blob(box, pixels / seen.size, stir, ghost=lost > 1.5 * new))
+            blobs.append(Blob(box, pixels / seen.size, stir, ghost))
         return tuple(blobs)
+
+
+def _evened(picture: Plane, background: Plane) -> Plane:
+    """Take off what the light has changed over parts that are larger than any thing, and what white balance has."""
+    height, width = picture.shape[:2]
+    small = (width // 4, height // 4)
+    g, b = (cv2.resize(one, small, interpolation=cv2.INTER_AREA).astype(np.int16) for one in (picture, background))
+    half = np.clip((g[..., 0] - b[..., 0]) // 2 + 128, 0, 255).astype(np.uint8)
+    field = cv2.medianBlur(half, 31)
+    field = cv2.resize(cv2.blur(field, (9, 9)), (width, height), interpolation=cv2.INTER_LINEAR)
+    out = picture.astype(np.int16)
+    out[..., 0] -= (field.astype(np.int16) - 128) * 2
+    out[..., 1:] -= np.median(g[..., 1:] - b[..., 1:], axis=(0, 1)).astype(np.int16)
+    return np.asarray(np.clip(out, 0, 255), np.uint8)
+
+
+def _differs(picture: Plane, background: Plane) -> Plane:
+    """Where a pixel is beyond all of the background around it: a shift of a pixel, or ringing, is not."""
+    kernel = np.ones((3, 3), np.uint8)
+    low, high = cv2.erode(background, kernel), cv2.dilate(background, kernel)
+    beyond = cv2.max(cv2.subtract(low, picture), cv2.subtract(picture, high))
+    noise = float(np.mean(cv2.absdiff(picture[::3, ::3, 0], background[::3, ::3, 0])))
+    more = min(20.0, 2.0 * max(0.0, noise - 2.0))
+    differs = (beyond[..., 0] > LEVEL + more) | (beyond[..., 1:].max(axis=2) > CHROMA + more)
+    return np.asarray(differs, np.uint8) * np.uint8(255)
 
 
 def _edges(plane: Plane) -> NDArray[np.float32]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count, pairwise
+from itertools import count
 from math import hypot, log
 from typing import Final
+
+import numpy as np
 
 from agent.skyeye.analysis.geometry import Box, Point
 from agent.skyeye.analysis.motion import Blob
@@ -13,11 +15,16 @@ LOST_S: Final = 3.0
 """Behind a pillar or another person; then it is somebody new."""
 HIDDEN_S: Final = 20.0
 """Within the blob of a group."""
-HITS: Final = 3
-"""Pictures in a row until something can be a thing: drops, flashes and broken pictures last one or two."""
-AGE_S: Final = 0.8
-STRAIGHT: Final = 0.5
-"""Way as the crow flies by way gone: insects and leaves turn about, people get somewhere."""
+HITS: Final = 4
+"""Pictures until something can be a thing: drops, flashes and broken pictures last one or two."""
+AGE_S: Final = 1.0
+LOOK_BACK: Final = 8
+"""Places by which it is judged whether something goes."""
+CROOKED: Final = 0.16
+"""How far its places may lie from an even way, in parts of that way (root of the mean square). People go evenly for a
+second or two; insects, leaves and drops that are taken for one do not."""
+CHANGE: Final = 1.9
+"""By what factor its height may change meanwhile."""
 STEP: Final = 0.5
 """Parts of its own size that something must have gone to be something that goes."""
 STEP_MIN: Final = 0.02
@@ -28,7 +35,6 @@ STILL: Final = 0.06
 """Share of a thing that may change by noise while it stands. Standing people stir more, at times."""
 STILL_STEP: Final = 0.012
 """Of the picture: how far the box of a thing that stands may wander."""
-PATH_MAX: Final = 40
 
 
 @dataclass(slots=True, eq=False)
@@ -54,7 +60,8 @@ class Track:
     still_ns: int | None = None
     """Since when it neither goes nor stirs."""
     rest: Box | None = None
-    path: list[tuple[int, Point]] = field(default_factory=list)
+    path: list[tuple[int, Point, float]] = field(default_factory=list)
+    """When, where its middle was, how high it was."""
 
     @property
     def foot(self) -> Point:
@@ -76,7 +83,7 @@ class Track:
         self.label = blob.label or self.label
         self.seen_ns = now_ns
         self.hits += 1
-        self.path = [*self.path[-PATH_MAX:], (now_ns, blob.box.centre)]
+        self.path = [*self.path[1 - LOOK_BACK :], (now_ns, blob.box.centre, blob.box.h)]
         self._settle(blob, now_ns)
         self.moved = self.moved or self._goes(now_ns)
 
@@ -92,11 +99,17 @@ class Track:
     def _goes(self, now_ns: int) -> bool:
         if self.hits < HITS or now_ns - self.born_ns < AGE_S * 1e9 or self.ghost:
             return False
-        places = [place for _, place in self.path]
-        net = _far(places[0], places[-1])
-        way = sum(_far(a, b) for a, b in pairwise(places))
         size = min(self.box.w, self.box.h)
-        return net >= max(STEP_MIN, STEP * size) and net >= STRAIGHT * way
+        least = max(STEP_MIN, STEP * size)
+        for many in range(HITS, min(len(self.path), LOOK_BACK) + 1):
+            last = self.path[-many:]
+            heights = [high for _, _, high in last]
+            if max(heights) > CHANGE * min(heights):
+                return False
+            net = _far(last[0][1], last[-1][1])
+            if net >= least and _crooked([(at_ns, place) for at_ns, place, _ in last]) <= CROOKED * net:
+                return True
+        return False
 
 
 class Tracker:
@@ -139,7 +152,7 @@ class Tracker:
     def _new(self, blob: Blob, now_ns: int) -> Track:
         track = Track(next(self._ids), blob.box, now_ns, now_ns, blob.area, blob.label, blob.ghost)
         track.stirred_ns, track.rest = now_ns, blob.box
-        track.path.append((now_ns, blob.box.centre))
+        track.path.append((now_ns, blob.box.centre, blob.box.h))
         return track
 
     def _miss(self, track: Track, expected: Box, blobs: Sequence[Blob], now_ns: int) -> None:
@@ -174,6 +187,15 @@ def _cost(track: Track, expected: Box, blob: Blob, now_ns: int) -> float | None:
 
 def _strayed(a: Box, b: Box) -> float:
     return max(abs(a.x - b.x), abs(a.y - b.y), abs(a.x + a.w - b.x - b.w), abs(a.y + a.h - b.y - b.h)) / 2
+
+
+def _crooked(path: Sequence[tuple[int, Point]]) -> float:
+    """How far places lie from an even way through them: root of the mean square."""
+    times = np.array([at_ns - path[0][0] for at_ns, _ in path], np.float64) / 1e9
+    places = np.array([place for _, place in path], np.float64)
+    steps = np.stack([times, np.ones_like(times)], axis=1)
+    way, *_ = np.linalg.lstsq(steps, places, rcond=None)
+    return float(np.sqrt(((steps @ way - places) ** 2).sum(axis=1).mean()))
 
 
 def _far(a: Point, b: Point) -> float:
