@@ -32,7 +32,9 @@ PULL_GRACE_S: Final = 10.0
 """What a camera may take longer than asked."""
 PULL_MESSAGES: Final = 64
 PAUSE_S: Final = 0.75
-"""Between polls: cameras that do not wait for an event would be asked without end."""
+"""Between polls, so that a flood of events does not take all of a small camera."""
+HASTY_S: Final = 2.0
+"""Between polls of a camera that says at once that there is nothing, where it should have waited."""
 TRIES: Final = 3
 """Polls in a row that may fail before the subscription is given up. Some drop the connection where they should say
 that there is nothing."""
@@ -68,6 +70,7 @@ class PullPoint:
         try:
             while True:
                 slot = self._slot or await self._subscribe()
+                asked_ns = self._link.clock.boottime_ns()
                 try:
                     reply = await self._pull(slot)
                 except LoginRefused:
@@ -82,11 +85,13 @@ class PullPoint:
                     continue
                 failures, slot.pulled = 0, True
                 seen_ns = self._link.clock.boottime_ns()
-                for message in topics.messages(reply):
+                messages = topics.messages(reply)
+                for message in messages:
                     if self._ours(message):
                         yield await topics.meaning(message, seen_ns)
                 await self._keep(slot)
-                await self._link.clock.sleep(PAUSE_S)
+                hasty = not messages and seen_ns - asked_ns < HASTY_S * NS_PER_S
+                await self._link.clock.sleep(HASTY_S if hasty else PAUSE_S)
         finally:
             await self.leave()
 
