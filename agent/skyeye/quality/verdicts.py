@@ -54,6 +54,9 @@ STRAYS: Final = 6.0
 STILL: Final = 0.02
 STILL_RATIO: Final = 0.2
 """Two pictures that differ by less than a fifth of what the camera's noise makes are the same one."""
+LIVELY: Final = 0.3
+"""Usual difference, in grey levels, from which on two like pictures of one stream are proof enough; a camera that takes
+all noise out may show two of a quiet night."""
 BLOCK: Final = 15
 BLOCKS_LEAST: Final = 20
 FLAT_BLOCK: Final = 1.2
@@ -127,13 +130,12 @@ def examine(
     usually_dark = baseline.dark_is_usual(now)
     stir = None if earlier is None else stir_of(features.print, print_of(earlier))
     since = None if previous is None else stir_of(features.print, previous)
-    stirs = [one for one in (stir, since) if one is not None]
     pitch = features.dark >= PITCH
     found: dict[str, Verdict] = {"picture-black": _black(features, usually_dark)}
     if not pitch:
         likeness = compare(look.structure, features.structure, look.busy, features.busy) if look and not moves else None
         found |= {one.fault: one for one in _others(features, look, likeness, mode == "dim")}
-    if stirs and (frozen := _frozen(stirs, look)):
+    if frozen := _frozen(stir, since, look):
         found[frozen.fault] = frozen
     verdicts = explain(found)
     return Judged(verdicts, features, stir, learning=look is None and not pitch)
@@ -232,11 +234,14 @@ def _structural(likeness: Likeness) -> Iterator[Verdict]:
     yield _verdict("covered", "covered-share", likeness.covered, COVERED, bad=likeness.covered > COVERED, scale=100)
 
 
-def _frozen(stirs: list[float], look: Look | None) -> Verdict | None:
-    """Frozen if this picture is like the one before it in the stream, and like that of the last inspection."""
+def _frozen(stir: float | None, since: float | None, look: Look | None) -> Verdict | None:
+    """Frozen if this picture is like the one before it in the stream and like that of the last inspection; a camera
+    that is known to be lively needs no second witness."""
     usual = look.stir.mean if look and look.stirs >= LEARNT else 0.0
-    most = max(STILL, STILL_RATIO * usual)
-    value = max(stirs)
+    witnesses = [one for one in (stir, None if stir is not None and usual >= LIVELY else since) if one is not None]
+    if not witnesses:
+        return None
+    most, value = max(STILL, STILL_RATIO * usual), max(witnesses)
     return _verdict("frozen", "still-difference", value, most, bad=value < most)
 
 
