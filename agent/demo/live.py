@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.live import Live
 
 from agent.demo.district import REPLY_TIMEOUT_S
+from agent.demo.eyes import COVERED
 from agent.demo.keys import keys
 from agent.demo.school import School
 from agent.demo.settings import BUTTONS
@@ -68,6 +69,12 @@ async def do(school: School, key: str) -> Text | None:
         school.district.toggle_automatic()
     elif key == "b":
         await school.toggle_broker()
+    elif key == "c":
+        await school.toggle_cover()
+        return say(f"democam.told-{'covered' if school.covered else 'uncovered'}", name=COVERED.name)
+    elif key == "p":
+        reply = await school.patrol()
+        return say("democam.told-patrol") if reply["ok"] else say("democam.patrol-refused", reason=reply["reason"])
     elif key == "u":
         school.toggle_module(UNPLUGGED.key)
     elif key == "r":

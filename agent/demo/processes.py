@@ -1,13 +1,14 @@
 """The processes of the demo: started until they are ready, and ended whatever happens."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from agent.demo.broker import READY
 from agent.texts import Spoken, Text, say
@@ -132,6 +133,35 @@ class BrokerProcess(Child):
         if await process.stdout.readline() != READY:
             await process.wait()
             raise self.ended()
+
+
+class CamerasProcess(Child):
+    """The simulated cameras (agent.demo.camera)."""
+
+    def __init__(self, spec: Path, log: Path) -> None:
+        super().__init__(say("democam.child"), ("-m", "agent.demo.camera", "--spec", str(spec)), log)
+        self.cameras: dict[str, dict[str, Any]] = {}
+        """Where each of them listens."""
+        self._lock = asyncio.Lock()
+
+    async def _start(self) -> None:
+        process = await self._spawn(stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE)
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        if not line:
+            await process.wait()
+            raise self.ended()
+        self.cameras = json.loads(line)["ready"]
+
+    async def tell(self, camera: str, **changes: Any) -> None:
+        """Change a camera while it runs (agent.demo.camera.spec.Command)."""
+        assert self._process is not None, "start it first"
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        async with self._lock:
+            self._process.stdin.write(json.dumps({"camera": camera, **changes}).encode() + b"\n")
+            if not await self._process.stdout.readline():
+                raise self.ended()
 
 
 class DaemonProcess(Child):

@@ -6,6 +6,7 @@ daemon's control socket, arrivals from MQTT, lamps from the coils that the daemo
 
 import asyncio
 import contextlib
+import json
 from collections import deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -16,11 +17,12 @@ from agent.clock import SystemClock
 from agent.config.models import Broker
 from agent.control import ControlClient
 from agent.control.client import ControlError, DaemonDown
+from agent.demo import eyes
 from agent.demo.district import District, Event
 from agent.demo.lamp import LampWatch
 from agent.demo.module import Modules
-from agent.demo.processes import BrokerProcess, Child, DaemonProcess, free_port
-from agent.demo.settings import BAUDRATE, BUTTONS, INPUT, OUTPUTS, SITE, UNIT, Button, toml
+from agent.demo.processes import BrokerProcess, CamerasProcess, Child, DaemonProcess, free_port
+from agent.demo.settings import BAUDRATE, BUTTONS, INPUT, OUTPUTS, PASSWORD_FILE, SITE, UNIT, Button, Ports, toml
 from agent.demo.trail import Trail
 from agent.texts import Language, Spoken
 
@@ -69,18 +71,29 @@ class School:
         self.seq = 0
         """The end of the daemon's chain."""
         self.uplink_connected = False
+        self.cameras: list[dict[str, Any]] = []
+        """Each camera's health, as the daemon tells it."""
+        self.evidence: dict[str, dict[str, Any]] = {}
+        """The last picture or clip of each camera that the district was told of."""
+        self.covered = False
         self.problem: asyncio.Future[Spoken] = asyncio.get_running_loop().create_future()
         """Set when a process ends that should not."""
         self._language = language
         self._stack = contextlib.AsyncExitStack()
         self._port = free_port()
+        self._console_port = free_port()
         self.broker = BrokerProcess(self._port, folder / "broker.log")
+        self.eyes = CamerasProcess(folder / "cameras.json", folder / "cameras.log")
         self.daemon = DaemonProcess(self.config, folder)
         self.district = District(Broker(False, "127.0.0.1", self._port), SITE, self.clock, self._arrived)
 
     @property
     def broker_url(self) -> str:
         return str(self.district.broker)
+
+    @property
+    def console_url(self) -> str:
+        return f"http://127.0.0.1:{self._console_port}"
 
     async def __aenter__(self) -> Self:
         try:
@@ -95,12 +108,19 @@ class School:
 
     async def _start(self) -> None:
         self._stack.push_async_callback(self.broker.kill)
-        await self._begin(self.broker)
+        self._stack.push_async_callback(self.eyes.kill)
+        (self.folder / "cameras.json").write_text(json.dumps(eyes.spec(self._language)), encoding="utf-8")
+        await asyncio.gather(self._begin(self.broker), self._begin(self.eyes))
         self._spawn(self.district.run())
         for button in BUTTONS:
             self.places[button.key] = await self._build(button)
         ttys = tuple(str(place.module.link) for place in self.places.values())
-        self.config.write_text(toml(self.folder, self._port, ttys, self._language), encoding="utf-8")
+        password = self.folder / PASSWORD_FILE
+        password.touch(mode=0o600)
+        password.write_text(eyes.PASSWORD, encoding="utf-8")
+        onvif = {name: int(camera["onvif_port"]) for name, camera in self.eyes.cameras.items()}
+        ports = Ports(self._port, self._console_port, onvif)
+        self.config.write_text(toml(self.folder, ports, ttys, self._language), encoding="utf-8")
         self._stack.push_async_callback(self.daemon.stop)
         await self._begin(self.daemon)
         self._spawn(self._follow_journal())
@@ -151,10 +171,22 @@ class School:
         """The district resets every alarm; return the replies. Raises TimeoutError when the broker is away."""
         return [await self.district.reset(device, point) for device, point in sorted(self.district.active)]
 
+    async def toggle_cover(self) -> None:
+        """Stick a sheet of white paper on a camera, or take it off. The eye needs not have learnt first what the camera
+        sees at this hour, as it must for a dark cloth: the demo may run at night."""
+        self.covered = not self.covered
+        await self.eyes.tell(eyes.COVERED.id, picture="white" if self.covered else "ok", level=5)
+
+    async def patrol(self) -> dict[str, Any]:
+        """The district orders a patrol; return the reply. Raises TimeoutError when the broker is away."""
+        return await self.district.command("patrol", {"patrol": eyes.PATROL})
+
     # what is seen
 
     def _arrived(self, event: Event, at_ns: int) -> None:
         self.arrived.append((event, at_ns))
+        if isinstance(evidence := event["data"].get("evidence"), dict):
+            self.evidence[str(evidence["camera"])] = evidence
         self._note(event, "district" if event["type"] != "campus.alarm.acknowledged" else "acknowledged", at_ns)
 
     def _note(self, event: Event, step: str, at_ns: int) -> None:
@@ -184,14 +216,14 @@ class School:
     async def _follow_journal(self) -> None:
         """Hear of every commit as soon as the daemon tells it."""
         with contextlib.suppress(DaemonDown, ControlError):
-            async with self._control() as client:
+            async with self.control() as client:
                 async for event in client.stream("events-tail", n=0, follow=True):
                     if isinstance(event, dict):
                         self._note(event, "stored", self.clock.boottime_ns())
 
     async def _follow_due(self) -> None:
         with contextlib.suppress(DaemonDown, ControlError):
-            async with self._control() as client:
+            async with self.control() as client:
                 while True:
                     status = await client.call("status")
                     assert isinstance(status, dict)
@@ -199,11 +231,16 @@ class School:
                     assert isinstance(due, dict)
                     assert isinstance(uplink, dict)
                     self.due = {lane: int(str(count)) for lane, count in due.items()}
+                    cameras = status.get("cameras")
+                    self.cameras = (
+                        [dict(one) for one in cameras if isinstance(one, dict)] if isinstance(cameras, list) else []
+                    )
                     self.seq = int(str(status["seq"]))
                     self.uplink_connected = bool(uplink["connected"])
                     await asyncio.sleep(DUE_EVERY_S)
 
-    def _control(self) -> ControlClient:
+    def control(self) -> ControlClient:
+        """The daemon's control socket."""
         return ControlClient([self.folder / "control.sock"])
 
     async def _build(self, button: Button) -> Place:

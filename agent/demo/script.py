@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from agent.demo.eyes import EYES
+from agent.demo.eyescript import EyeScript
 from agent.demo.lamp import LampSeen, LampWatch
 from agent.demo.school import Place, School
 from agent.demo.settings import ACK_TIMEOUT_S
@@ -32,6 +34,7 @@ class Script:
         self.steps = 0
         self._school = school
         self._told = told
+        self._eyes = EyeScript(school, self)
         self._began = time.monotonic()
 
     @property
@@ -41,28 +44,33 @@ class Script:
 
     async def run(self) -> None:
         """Go through all steps. Raises Missing, ChildFailed."""
-        await self._until(say("demo.step-start"), self._online)
-        await self._acknowledged_at_once(self._school.places["1"])
+        await self.until(say("demo.step-start"), self._online)
+        await self._eyes.fine()
+        trail = await self._acknowledged_at_once(self._school.places["1"])
+        await self._eyes.proof(EYES[0], trail)
         await self._acknowledged_late(self._school.places["2"])
         await self._duress(self._school.places["3"])
         for place in self._school.places.values():
             await self._reset(place)
+        await self._eyes.covered()
+        await self._eyes.patrol()
         await self._outage(self._school.places["1"])
-        await self._until(say("demo.step-due"), self._nothing_due)
+        await self.until(say("demo.step-due"), self._nothing_due)
         self._check_chain()
         await self._stop()
 
     # the steps
 
-    async def _acknowledged_at_once(self, place: Place) -> None:
+    async def _acknowledged_at_once(self, place: Place) -> Trail:
         """The district acknowledges by itself; the lamp was lit before."""
         trail = await self._press(place)
         await self._acknowledged(place, trail)
         lit_ns = lamp_of(place).lit_since(trail.pressed_ns)
         step = say("demo.step-lit", name=place.button.name)
-        self._verify(step, lit_ns is not None and lit_ns < trail.times["acknowledged"], say("demo.lit-late"))
+        self.verify(step, lit_ns is not None and lit_ns < trail.times["acknowledged"], say("demo.lit-late"))
         self._pass(step, None if lit_ns is None else (lit_ns - trail.pressed_ns) / NS_PER_MS)
         await self._lamp(place, "steady")
+        return trail
 
     async def _acknowledged_late(self, place: Place) -> None:
         """Nobody acknowledges for a while: the lamp blinks slowly."""
@@ -80,32 +88,30 @@ class Script:
         await asyncio.sleep(DARK_S)
         lit = [str(number) for number, watch in enumerate(place.outputs) if watch.lit_since(0) is not None]
         step = say("demo.step-dark", name=place.button.name)
-        self._verify(step, not lit, say("demo.was-lit", outputs=", ".join(lit)))
+        self.verify(step, not lit, say("demo.was-lit", outputs=", ".join(lit)))
         self._pass(step)
 
     async def _reset(self, place: Place) -> None:
         """The district resets; lamp and siren go out."""
         step = say("demo.step-reset", name=place.button.name)
-        reply = await self._command(step, self._school.district.reset(place.button.device, place.button.point))
-        await self._until(step, lambda: self._arrived(reply))
+        reply = await self.command(step, self._school.district.reset(place.button.device, place.button.point))
+        await self.until(step, lambda: self._arrived(reply))
         if place.lamp:
             step = say("demo.step-off", name=place.button.name)
-            await self._until(step, lambda: not any(watch.lit for watch in place.outputs))
+            await self.until(step, lambda: not any(watch.lit for watch in place.outputs))
 
     async def _outage(self, place: Place) -> None:
         """The broker dies, an alarm is kept and shown as stuck, nobody acknowledges it; and it arrives afterwards."""
         school, name = self._school, place.button.name
         await school.toggle_broker()
-        await self._until(
-            say("demo.step-outage"), lambda: not school.uplink_connected and not school.district.connected
-        )
+        await self.until(say("demo.step-outage"), lambda: not school.uplink_connected and not school.district.connected)
         trail = school.press(place.button.key)
         await self._lamp(place, "fast")
         siren = place.siren
         assert siren is not None
-        await self._until(say("demo.step-siren", name=name), lambda: siren.lit, wait_s=ACK_TIMEOUT_S + WAIT_S)
+        await self.until(say("demo.step-siren", name=name), lambda: siren.lit, wait_s=ACK_TIMEOUT_S + WAIT_S)
         await school.toggle_broker()
-        await self._until(say("demo.step-recovered", name=name), lambda: "district" in trail.times, wait_s=RECOVERY_S)
+        await self.until(say("demo.step-recovered", name=name), lambda: "district" in trail.times, wait_s=RECOVERY_S)
         await self._acknowledged(place, trail)
         await self._lamp(place, "steady")
         await self._reset(place)
@@ -114,14 +120,14 @@ class Script:
         district = self._school.district
         step = say("demo.step-chain", count=len(district.events))
         problem = district.chain_problem()
-        self._verify(step, problem is None, problem)
+        self.verify(step, problem is None, problem)
         self._pass(step)
 
     async def _stop(self) -> None:
         step = say("demo.step-stopped")
         code = await self._school.daemon.stop()
-        self._verify(step, code == 0, say("demo.exit-code", code=code))
-        await self._until(step, lambda: self._school.district.status.get("state") == "offline")
+        self.verify(step, code == 0, say("demo.exit-code", code=code))
+        await self.until(step, lambda: self._school.district.status.get("state") == "offline")
 
     # parts of them
 
@@ -129,7 +135,7 @@ class Script:
         """Press, and wait until the district has the alarm."""
         trail = self._school.press(place.button.key)
         step = say("demo.step-press", name=place.button.name)
-        await self._until(step, lambda: "district" in trail.times, lambda: trail.ms("district"))
+        await self.until(step, lambda: "district" in trail.times, lambda: trail.ms("district"))
         return trail
 
     async def _acknowledged(self, place: Place, trail: Trail) -> None:
@@ -139,20 +145,20 @@ class Script:
         def both() -> bool:
             return "acknowledged" in trail.times and trail.event_id in district.acknowledged
 
-        await self._until(step, both, lambda: trail.ms("acknowledged"))
+        await self.until(step, both, lambda: trail.ms("acknowledged"))
         reply = district.acknowledged[str(trail.event_id)]
-        self._verify(step, reply.get("ok") is True, reply.get("reason"))
+        self.verify(step, reply.get("ok") is True, reply.get("reason"))
 
     async def _lamp(self, place: Place, mode: LampSeen) -> None:
         lamp, now_ns = lamp_of(place), self._school.clock.boottime_ns
-        await self._until(say(f"demo.step-{mode}", name=place.button.name), lambda: lamp.mode(now_ns()) == mode)
+        await self.until(say(f"demo.step-{mode}", name=place.button.name), lambda: lamp.mode(now_ns()) == mode)
 
-    async def _command(self, step: Text, work: Any) -> dict[str, Any]:
+    async def command(self, step: Text, work: Any) -> dict[str, Any]:
         try:
             reply: dict[str, Any] = await work
         except TimeoutError:
             raise self._missing(step, say("demo.no-reply", seconds=WAIT_S)) from None
-        self._verify(step, reply["ok"] is True, reply["reason"])
+        self.verify(step, reply["ok"] is True, reply["reason"])
         return reply
 
     def _arrived(self, reply: dict[str, Any]) -> bool:
@@ -168,7 +174,7 @@ class Script:
 
     # the frame
 
-    async def _until(
+    async def until(
         self,
         step: Text,
         condition: Callable[[], bool],
@@ -186,7 +192,7 @@ class Script:
             await asyncio.sleep(POLL_S)
         self._pass(step, ms())
 
-    def _verify(self, step: Text, holds: bool, why: object) -> None:
+    def verify(self, step: Text, holds: bool, why: object) -> None:
         if not holds:
             raise self._missing(step, why)
 

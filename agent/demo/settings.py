@@ -1,9 +1,11 @@
 """The demo's school: its buttons, and the configuration that the daemon gets. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from agent.demo import eyes
 from agent.model import Site
 from agent.texts import Language, Text, say
 
@@ -19,6 +21,7 @@ SIREN: Final = 1
 ACK_TIMEOUT_S: Final = 4
 """Shorter than in production (15 s), so that the siren does not keep anybody waiting."""
 RECEIPT_TIMEOUT_S: Final = 2
+PASSWORD_FILE: Final = "cameras.password"  # noqa: S105 - a name, in the demo's folder
 OFFLINE_AFTER_S: Final = 2
 
 
@@ -47,7 +50,16 @@ BUTTONS: Final = (
 """By the key that presses them. The last one is a duress button: it must light nothing."""
 
 
-def toml(folder: Path, broker_port: int, ttys: tuple[str, ...], language: Language) -> str:
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """TCP ports of 127.0.0.1: the broker's, the console's, and the ONVIF port of each camera."""
+
+    broker: int
+    console: int
+    cameras: Mapping[str, int]
+
+
+def toml(folder: Path, ports: Ports, ttys: tuple[str, ...], language: Language) -> str:
     """Write the daemon's configuration, with comments in the reader's language."""
 
     def note(key: str, **args: object) -> str:
@@ -69,13 +81,14 @@ socket = "{folder}/control.sock"
 
 {note("uplink")}
 [uplink]
-brokers = ["mqtt://127.0.0.1:{broker_port}"]
+brokers = ["mqtt://127.0.0.1:{ports.broker}"]
 {note("ack-timeout")}
 ack_timeout = "{ACK_TIMEOUT_S}s"
 {note("receipt-timeout")}
 receipt_timeout = "{RECEIPT_TIMEOUT_S}s"
 """
-    return head + "".join(_module(button, tty, language) for button, tty in zip(BUTTONS, ttys, strict=True))
+    modules = "".join(_module(button, tty, language) for button, tty in zip(BUTTONS, ttys, strict=True))
+    return head + modules + eyes.toml(ports.cameras, ports.console, folder / PASSWORD_FILE, language)
 
 
 def _module(button: Button, tty: str, language: Language) -> str:
@@ -85,6 +98,8 @@ def _module(button: Button, tty: str, language: Language) -> str:
         for key, output in (("lamp", button.lamp), ("siren", button.siren))
         if output is not None
     )
+    looking = ", ".join(f'"{eye.id}"' for eye in eyes.EYES if eye.button == button.device)
+    cameras = f"  cameras = [{looking}]\n" if looking else ""
     silent = "" if outputs else f"  # {say('demo.toml-duress').render(language)}\n"
     return f"""
 [[bus]]
@@ -107,4 +122,4 @@ offline_after = "{OFFLINE_AFTER_S}s"
   name = "{name}"
   kind = "{button.kind}"
   input = {INPUT}
-{outputs}{silent}"""
+{outputs}{cameras}{silent}"""

@@ -9,6 +9,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text as Styled
 
+from agent.demo.eyes import COVERED, EYES
 from agent.demo.lamp import LampSeen
 from agent.demo.school import Place, School
 from agent.demo.trail import STEPS
@@ -27,6 +28,9 @@ COLORS: Final[dict[LampSeen, str]] = {
 LANE_COLORS: Final = {"alarm": "bold red", "fault": "yellow", "event": "cyan"}
 GOOD: Final = "green"
 BAD: Final = "bold red"
+HEALTH_COLORS: Final = {"ok": GOOD, "unknown": "bright_black", "fault": "yellow", "offline": BAD}
+HASH_SHOWN: Final = 16
+"""Enough to compare by eye."""
 LIT, DARK = "●", "○"
 
 
@@ -46,6 +50,13 @@ class View:
         return Group(
             Panel(self._head(), title=self._say("title"), box=ROUNDED, width=WIDTH, border_style="blue"),
             Panel(self._buttons(), subtitle=self._say("caption"), box=ROUNDED, width=WIDTH, border_style="blue"),
+            Panel(
+                self._cameras(),
+                title=say("democam.title", url=self._school.console_url).render(self._language),
+                box=ROUNDED,
+                width=WIDTH,
+                border_style="blue",
+            ),
             Panel(self._events(), title=self._events_title(), box=ROUNDED, width=WIDTH, border_style="blue"),
             Styled(self._say("keys"), style="bold"),
             Styled(self.note.render(self._language) if self.note else "", style="yellow"),
@@ -103,6 +114,31 @@ class View:
         for step in STEPS:
             ms = place.trail.ms(step) if place.trail else None
             yield Styled("·", style="dim") if ms is None else Styled(f"{ms:.0f}", style=GOOD)
+
+    def _cameras(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True, min_width=22)
+        table.add_column(no_wrap=True, min_width=20)
+        table.add_column(no_wrap=True)
+        health = {camera["id"]: camera for camera in self._school.cameras}
+        for eye in EYES:
+            one = health.get(eye.id, {})
+            state = str(one.get("state", "unknown"))
+            words = say(f"democam.state-{state}").render(self._language)
+            faults = [say(f"kinds.{fault}").render(self._language) for fault in one.get("faults", [])]
+            shown = Styled.assemble((f"{LIT} ", HEALTH_COLORS.get(state, BAD)), ", ".join(faults) or words)
+            name = eye.name.render(self._language)
+            if self._school.covered and eye is COVERED:
+                name += f" ({say('democam.covered').render(self._language)})"
+            table.add_row(name, shown, Styled(self._evidence(eye.id), style="dim"))
+        return table
+
+    def _evidence(self, camera: str) -> str:
+        last = self._school.evidence.get(camera)
+        if last is None:
+            return ""
+        kind = say(f"democam.kind-{last['kind']}")
+        return say("democam.evidence", kind=kind, sha256=str(last["sha256"])[:HASH_SHOWN]).render(self._language)
 
     def _events_title(self) -> str:
         district = self._school.district

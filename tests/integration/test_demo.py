@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-LIMIT_S: Final = 90.0
-"""The script takes 15 s; tests share their machine."""
+LIMIT_S: Final = 240.0
+"""The script takes a minute; tests share their machine."""
 POLL_S: Final = 0.05
 
 
@@ -87,13 +87,22 @@ def eventually(condition: Callable[[], bool]) -> bool:
     return condition()
 
 
+@pytest.mark.timeout(300)
 def test_every_step_of_the_script_happens_and_nothing_is_left(demo: Callable[..., Demo]) -> None:
     run = demo("--script", "--lang", "en")
     run.until("[ ok ]")
-    assert len(run.children) == 2, run.children
+    for module in ("agent.demo.broker", "agent.demo.camera", "agent.runtime"):
+        assert run.child(module).is_running()
     assert run.end() == 0, "".join(run.said)
     text = "".join(run.said)
-    for step in ("blinks at 1 Hz", "nothing lit on site", "blinks at 4 Hz", "the siren sounds", "the broker is back"):
+    for step in (
+        "blinks at 1 Hz",
+        "nothing lit on site",
+        "blinks at 4 Hz",
+        "the siren sounds",
+        "the broker is back",
+        "a clip of",
+    ):
         assert step in text
     assert "FAIL" not in text
     assert run.left() == []
@@ -122,7 +131,8 @@ def test_a_child_that_dies_ends_the_demo_with_its_name(demo: Callable[..., Demo]
     run.child(module).kill()
     assert run.end() == 1
     assert f"{name} ended unexpectedly with exit code -9" in "".join(run.said)
-    assert run.left() == []
+    # a killed daemon cannot wait for its eye and its console: they notice by themselves
+    assert eventually(lambda: run.left() == []), run.left()
 
 
 def test_a_killed_demo_takes_its_processes_along(demo: Callable[..., Demo]) -> None:

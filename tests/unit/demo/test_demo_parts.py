@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from agent.config.load import load
+from agent.demo.eyes import EYES
 from agent.demo.lamp import LampSeen, LampWatch
-from agent.demo.settings import BUTTONS, toml
+from agent.demo.settings import BUTTONS, PASSWORD_FILE, Ports, toml
 from agent.demo.trail import Trail
 from agent.texts import Language
 
@@ -93,8 +94,11 @@ def test_the_lamp_is_steady_from_its_last_change_or_the_acknowledgement() -> Non
 def test_the_generated_configuration_is_valid_without_a_warning(tmp_path: Path, language: Language) -> None:
     ttys = tuple(str(tmp_path / button.device) for button in BUTTONS)
     path = tmp_path / "agent.toml"
-    path.write_text(toml(tmp_path, 1883, ttys, language), encoding="utf-8")
+    ports = Ports(1883, 8080, {eye.id: 8000 + number for number, eye in enumerate(EYES)})
+    (tmp_path / PASSWORD_FILE).write_text("pw")
+    path.write_text(toml(tmp_path, ports, ttys, language), encoding="utf-8")
     config = load(path)
     assert [problem.text.render(language) for problem in config.warnings] == []
     kinds = {device.id: device.points[0].kind for device in config.devices}
+    assert [camera.id for camera in config.cameras] == [eye.id for eye in EYES]
     assert kinds == {"guardroom": "panic", "office": "panic", "reception": "duress"}
