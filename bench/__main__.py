@@ -1,16 +1,17 @@
-"""`python -m bench` runs everything and writes RESULTS.md; `python -m bench latency` runs one and prints it."""
+"""`python -m bench` runs everything and writes RESULTS.md; `python -m bench latency` runs one and prints it, and with
+`--write` puts it into RESULTS.md in the place of its last run."""
 
 import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
 
 from bench import cost, durable, latency, live
-from bench.report import RESULTS, Result, machine, page
+from bench.report import RESULTS, Result, assemble, machine, section, sections
 
-Bench = Callable[[], Awaitable[list[Result]]]
+Bench = Callable[[], Coroutine[Any, Any, list[Result]]]
 
 
 async def run_latency() -> list[Result]:
@@ -52,39 +53,64 @@ async def run_live() -> list[Result]:
     return await live.measure()
 
 
+async def run_streams() -> list[Result]:
+    """A continuous watch beside cv2.VideoCapture, and clips."""
+    from bench import streams
+
+    return await streams.measure()
+
+
+async def run_analysis() -> list[Result]:
+    """People found, and false alarms, in made sequences."""
+    from bench import analysis
+
+    return await asyncio.to_thread(analysis.measure)
+
+
+async def run_video() -> list[Result]:
+    """Alarms with video at full load."""
+    from bench import video
+
+    return await video.measure()
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "latency": run_latency,
     "durable": run_durable,
     "idle": run_idle,
     "start": run_start,
-    "quality": run_quality,
+    "video": run_video,
+    "streams": run_streams,
     "inspection": run_inspection,
     "live": run_live,
+    "quality": run_quality,
+    "analysis": run_analysis,
 }
 
 
-async def run(names: list[str]) -> list[Result]:
-    """Run benchmarks one after another."""
-    results: list[Result] = []
-    for name in names:
-        print(f"{name} ...", file=sys.stderr, flush=True)
-        results += await BENCHES[name]()
-    return results
+def write(name: str, about: list[str], results: list[Result], seconds: float) -> None:
+    """Put one benchmark's section into the page, in the order of the table."""
+    parts = sections(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    parts[name] = section(name, about, results, seconds)
+    RESULTS.write_text(assemble(BENCHES, parts), encoding="utf-8")
 
 
 def main() -> int:
     """Run what the command line names; exit 1 if a target is missed."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *BENCHES], help="which ones; all of them if none is named")
-    names = parser.parse_args().names
-    about, began = machine(), time.monotonic()
-    results = asyncio.run(run(names or list(BENCHES)))
-    if names:
-        print("\n".join(result.markdown() for result in results))
-    else:
-        RESULTS.write_text(page("python -m bench", about, results, time.monotonic() - began), encoding="utf-8")
-        print(RESULTS.read_text(encoding="utf-8"))
-    return 0 if all(target.met for result in results for target in result.targets) else 1
+    parser.add_argument("--write", action="store_true", help="put the results into RESULTS.md")
+    options = parser.parse_args()
+    all_met = True
+    for name in options.names or BENCHES:
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        about, began = machine(), time.monotonic()
+        results = asyncio.run(BENCHES[name]())
+        if options.write or not options.names:
+            write(name, about, results, time.monotonic() - began)
+        print("\n".join(result.markdown() for result in results), flush=True)
+        all_met = all_met and all(target.met for result in results for target in result.targets)
+    return 0 if all_met else 1
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 import os
 import platform
+import re
 import sqlite3
 import statistics
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -15,7 +16,9 @@ from typing import Final
 from agent import __version__
 
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
-LIBRARIES: Final = ("paho-mqtt", "pymodbus", "pyserial", "pydantic")
+LIBRARIES: Final = ("paho-mqtt", "pymodbus", "pydantic", "av", "opencv-python-headless", "aiohttp")
+MARK: Final = "<!-- {name} -->"
+MARKED: Final = re.compile(r"<!-- ([a-z]+) -->")
 QUIET_LOAD: Final = 0.3
 """A load average above this when we begin means that somebody else is working, too."""
 
@@ -110,19 +113,28 @@ def mosquitto_version() -> str:
     return (done.stdout or done.stderr).splitlines()[0]
 
 
-def page(command: str, about: Sequence[str], results: Sequence[Result], seconds: float) -> str:
+def section(name: str, about: Sequence[str], results: Sequence[Result], seconds: float) -> str:
+    """What one benchmark adds to the page: between two marks, so that it can be run again by itself."""
+    head = [MARK.format(name=name), f"Run by `python -m bench --write {name}` in {seconds:.0f} s.", "", *about, ""]
+    return "\n".join(head) + "\n" + "\n".join(result.markdown() for result in results)
+
+
+def sections(page: str) -> dict[str, str]:
+    """The sections of a page by the names of their benchmarks."""
+    parts = re.split(MARKED, page)[1:]
+    return {name: MARK.format(name=name) + body for name, body in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def assemble(order: Iterable[str], parts: Mapping[str, str]) -> str:
     """All of RESULTS.md."""
-    targets = [target for result in results for target in result.targets]
-    met = sum(target.met for target in targets)
+    body = "\n".join(parts[name].rstrip() + "\n" for name in order if name in parts)
+    met, missed = body.count("| met |"), body.count("| **missed** |")
     head = [
-        "# Results of the last run",
+        "# Results of the last runs",
         "",
-        f"Written by `{command}` in {seconds:.0f} s; do not edit. How each number is made: [README](README.md).",
+        "Written by `python -m bench --write NAME ...`; do not edit. How each number is made: [README](README.md).",
         "",
-        *about,
-        "",
-        f"**{met} of {len(targets)} targets met.** Every peer is a minimal script that does only the necessary calls,",
-        "run in the same minutes on the same broker, disk and simulated modules.",
+        f"**{met} of {met + missed} targets met.** Peers run in the same minutes on the same machine.",
         "",
     ]
-    return "\n".join(head) + "\n" + "\n".join(result.markdown() for result in results)
+    return "\n".join(head) + "\n" + body

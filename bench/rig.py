@@ -144,8 +144,8 @@ async def until(look: Callable[[], T], what: str, *, wait_s: float = WAIT_S, eve
     return found
 
 
-def config(folder: Path, port: int, line: Path, units: int) -> str:
-    """A school with so many modules of eight panic buttons with lamps on one line."""
+def config(folder: Path, port: int, line: Path, units: int, *, more: str = "", cameras: tuple[str, ...] = ()) -> str:
+    """A school with so many modules of eight panic buttons with lamps on one line; `cameras` look at the buttons."""
     text = f"""
 [site]
 district = "{SITE.district}"
@@ -185,14 +185,17 @@ outputs = {INPUTS}
   input = {number}
   lamp = {number}
 """
-    return text
+            text += f"  cameras = {json.dumps(cameras)}\n" if cameras else ""
+    return text + more
 
 
 @contextlib.asynccontextmanager
-async def daemon(folder: Path, port: int, line: Path, units: int) -> AsyncIterator[DaemonProcess]:
+async def daemon(
+    folder: Path, port: int, line: Path, units: int, *, more: str = "", cameras: tuple[str, ...] = ()
+) -> AsyncIterator[DaemonProcess]:
     """Run the real daemon for the time of the block, from READY on."""
     path = folder / "agent.toml"
-    path.write_text(config(folder, port, line, units))
+    path.write_text(config(folder, port, line, units, more=more, cameras=cameras))
     process = DaemonProcess(path, folder)
     await process.start()
     try:
