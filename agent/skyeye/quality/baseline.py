@@ -34,6 +34,9 @@ USUAL: Final = 0.12
 """Share of an hour's pictures from which on a mode is usual at it: dusk moves through an hour within weeks."""
 HOUR_PACE: Final = 0.03
 """Of an hour's shares: some 12 pictures a day, so that three days settle it."""
+HOUR_KNOWN: Final = 36
+"""Pictures of an hour of the night without darkness from which on darkness is no longer expected: three days at an
+inspection every 5 min, as dusk falls in the middle of an hour, and rooms are lit on some days only."""
 NIGHT_HOURS: Final = frozenset({17, 18, 19, 20, 21, 22, 23, 0, 1, 2, 3, 4, 5, 6, 7})
 """Hours at which it may be dark somewhere in China in winter: what is dark then is believed until the hour is known."""
 PITCH: Final = 0.97
@@ -190,7 +193,7 @@ class Baseline:
         if any(hour.pitch > USUAL for hour in around):
             return True
         known = self.hours.get(now.hour)
-        return now.hour in NIGHT_HOURS and (known is None or known.count < LEARNT)
+        return now.hour in NIGHT_HOURS and (known is None or known.count < HOUR_KNOWN)
 
     def usual_at(self, mode: Mode, now: datetime) -> bool:
         """Whether the camera is often in this mode at this hour or one beside; by night what is not known yet is

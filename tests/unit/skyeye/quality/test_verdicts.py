@@ -1,5 +1,6 @@
 """Pictures judged: what a person sees at a glance is found, what a camera usually looks like is no fault."""
 
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ import pytest
 
 from agent.skyeye.model import Image, Verdict
 from agent.skyeye.quality import Baseline, Judged, examine, judge, measure
+from agent.skyeye.quality.baseline import HOUR_KNOWN, Hour
 from agent.skyeye.quality.features import print_of
 from bench.scenes import Light, Scene, SceneName, stamp, through_h264
 from bench.spoil import ELECTRIC, SPOILED, VERDICT, Fault, spoil
@@ -37,7 +39,8 @@ def learnt(name: SceneName, night: bool = False) -> Baseline:
         light = INFRARED if night else Light(0.75 + 0.03 * seed)
         earlier, picture = through_h264([shot(name, light, 2 * seed + step, people=seed % 3) for step in (0, 1)])
         baseline = after(examine(picture, earlier, baseline, now), baseline, now)
-    return baseline
+    settled = {hour: replace(one, count=HOUR_KNOWN) for hour, one in baseline.hours.items()}
+    return replace(baseline, hours=settled)
 
 
 def after(judged: Judged, baseline: Baseline, now: datetime) -> Baseline:
@@ -122,7 +125,10 @@ def test_a_dark_yard_is_black_by_day_and_no_fault_by_night() -> None:
 
 def test_a_camera_that_sees_by_night_is_black_when_it_does_not() -> None:
     picture = through_h264([shot("yard", Light(0.004, lamps=False, noise=0.8), 307)])[0]
-    assert "picture-black" in bad(judge(picture, None, learnt("yard", night=True), NIGHT))
+    third_night = learnt("yard", night=True)
+    assert "picture-black" in bad(judge(picture, None, third_night, NIGHT))
+    first_night = replace(third_night, hours={NIGHT.hour: Hour(HOUR_KNOWN - 1, {"grey": 1.0})})
+    assert bad(judge(picture, None, first_night, NIGHT)) == set()
 
 
 def test_an_empty_white_wall_is_not_low_contrast_if_it_always_looked_so() -> None:
