@@ -12,7 +12,7 @@ CODE   := agent drivers tests bench
 # a real player, and a browser with a Chinese font.
 TEST_PACKAGES := mosquitto mosquitto-clients iproute2 nftables libfaketime strace systemd \
                  gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
-                 gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-tools ffmpeg chromium \
+                 gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-tools gstreamer1.0-libav ffmpeg chromium \
                  fonts-wqy-zenhei \
                  $(if $(shell command -v node),,nodejs npm)
 
