@@ -26,9 +26,10 @@ from bench.scenes import SCENES, Image, Light, Scene, SceneName, stamp, through_
 from bench.spoil import ALSO, ELECTRIC, LEVELS, MUST_FIND, SPOILED, VEIL, VERDICT, Fault, spoil
 
 TUNED_ON: Final = 0
-REPORTED: Final = 9000
-"""Seeds count from here: thresholds were chosen on those from 0, what is printed comes from those from 9000
-(those from 5000 were looked at once, and showed that strong stripes were also called a moved view)."""
+REPORTED: Final = 17_000
+"""Seeds count from here: thresholds were chosen on those from 0, what is printed comes from those from 17000.
+Those from 5000, 9000 and 13000 were each looked at once, and each changed something: strong stripes that were also called
+a moved view, the first darkness of an hour, a frozen picture told by too wide a margin."""
 TAKES: Final = 2
 LEARNT_FROM: Final = 40
 CLEAN: Final = 60

@@ -54,9 +54,8 @@ STRAYS: Final = 6.0
 STILL: Final = 0.02
 STILL_RATIO: Final = 0.2
 """Two pictures that differ by less than a fifth of what the camera's noise makes are the same one."""
-LIVELY: Final = 0.3
-"""Usual difference, in grey levels, from which on two like pictures of one stream are proof enough; a camera that takes
-all noise out may show two of a quiet night."""
+STILL_MOST: Final = 0.15
+"""But never more: by day a sensor has a fifth of the noise that it has at dusk."""
 BLOCK: Final = 15
 BLOCKS_LEAST: Final = 20
 FLAT_BLOCK: Final = 1.2
@@ -235,13 +234,12 @@ def _structural(likeness: Likeness) -> Iterator[Verdict]:
 
 
 def _frozen(stir: float | None, since: float | None, look: Look | None) -> Verdict | None:
-    """Frozen if this picture is like the one before it in the stream and like that of the last inspection; a camera
-    that is known to be lively needs no second witness."""
-    usual = look.stir.mean if look and look.stirs >= LEARNT else 0.0
-    witnesses = [one for one in (stir, None if stir is not None and usual >= LIVELY else since) if one is not None]
+    """Frozen if this picture is like the one before it in the stream, and like that of the last inspection."""
+    witnesses = [one for one in (stir, since) if one is not None]
     if not witnesses:
         return None
-    most, value = max(STILL, STILL_RATIO * usual), max(witnesses)
+    usual = look.stir.mean if look and look.stirs >= LEARNT else 0.0
+    most, value = min(STILL_MOST, max(STILL, STILL_RATIO * usual)), max(witnesses)
     return _verdict("frozen", "still-difference", value, most, bad=value < most)
 
 
