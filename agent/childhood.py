@@ -1,7 +1,7 @@
 """What a process that the core has started does before anything else: it ends with the core, and gives way to it.
 
 Loads nothing heavy, so that even a child whose libraries hang while they are loaded is under its limits. Source:
-PR_SET_PDEATHSIG in prctl(2), oom_score_adj in proc(5), RLIMIT_DATA in setrlimit(2).
+PR_SET_PDEATHSIG in prctl(2), oom_score_adj in proc(5), RLIMIT_DATA in setrlimit(2), SCHED_IDLE in sched(7).
 """
 
 import ctypes
@@ -19,8 +19,7 @@ CORE: Final = "CAMPUS_AGENT_CORE"
 PR_SET_PDEATHSIG: Final = 1
 """<linux/prctl.h>"""
 NICENESS: Final = 10
-"""About a tenth of the processor's time beside a core that wants it. Our own service's sandbox refuses the call; there
-the kernel's even shares must do."""
+"""About a tenth of the processor's time beside others that want it, where the next is refused."""
 OOM_SCORE: Final = "500"
 """The first that the kernel ends when memory runs out: our unit gives the core -800."""
 OOM_FILE: Final = Path("/proc/self/oom_score_adj")
@@ -48,6 +47,8 @@ def begin(environ: MutableMapping[str, str] = os.environ) -> None:
         OOM_FILE.write_text(OOM_SCORE)
     with suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
+    with suppress(OSError):  # whoever wakes and is not idle runs at once: an alarm waits for no decoded picture
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def limit_data(bytes_: int) -> None:
