@@ -22,8 +22,9 @@ WARM_S: Final = 4.0
 """From the first picture, until the background is known well enough."""
 SETTLE_S: Final = 1.5
 """Cameras need about a second to set exposure and white balance after a light is switched."""
-HISTORY: Final = 300
-"""Pictures that the background remembers: 100 s at 3 a second."""
+MEMORY_S: Final = 100.0
+"""Of the background. What stands still and is not known is part of it after a tenth of this. OpenCV's own rate is far
+higher after the start, when it would swallow a bag within 3 s."""
 LIGHT_SHARE: Final = 0.35
 """More of the picture than this is changed by light or by a hand, not by people."""
 LIGHT_JUMP: Final = 14.0
@@ -82,7 +83,7 @@ class Motion:
 
     def __init__(self, fps: float) -> None:
         self._fps = fps
-        self._model = cv2.createBackgroundSubtractorMOG2(HISTORY, 20.0, False)
+        self._model = cv2.createBackgroundSubtractorMOG2(round(MEMORY_S * fps), 20.0, False)
         self._size: tuple[int, int] | None = None
         self._warm_ns: int | None = None
         self._before: Plane | None = None
@@ -104,7 +105,7 @@ class Motion:
         picture = _evened(self._steadied(picture, background), background)
         mask = self._masked(known)
         learned = np.where(mask[..., None] > 0, background, picture) if known else picture
-        raw = np.asarray(self._model.apply(learned), np.uint8) | mask
+        raw = np.asarray(self._model.apply(learned, learningRate=1 / (MEMORY_S * self._fps)), np.uint8) | mask
         raw &= _differs(picture, background)
         self._flooded = self._flooded + 1 if cv2.countNonZero(raw) > LIGHT_SHARE * raw.size else 0
         if self._flooded >= 2:  # one picture may be broken
