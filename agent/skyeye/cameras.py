@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 OPEN_TIMEOUT_S: Final = 30.0
 """Opening is some five requests of some seconds each; a camera that takes longer is not worth waiting for."""
+LOGIN_SETTINGS: Final = ("driver", "address", "username", "password")
+BUGS: Final = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, OSError)
+"""What a driver may trip over in an odd answer, though it should raise CameraError only."""
 CLOSE_TIMEOUT_S: Final = 5.0
 """Giving an event slot back is one request; whoever hangs there is left behind."""
 
@@ -74,6 +77,12 @@ class Camera:
     sources: dict[StreamRole, StreamSource] = field(default_factory=dict)
     moving: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever moves it for longer: a patrol."""
+    gone: bool = False
+    """Taken out of the configuration, or begun anew: nothing is opened with it any more."""
+
+    def logs_in_as(self, settings: CameraSettings) -> bool:
+        """Whether other settings knock at the same door with the same key: what was refused there still counts."""
+        return all(getattr(self.settings, name) == getattr(settings, name) for name in LOGIN_SETTINGS)
 
 
 class Cameras:
@@ -106,11 +115,18 @@ class Cameras:
             for id_ in {*wanted, *self._cameras}
             if (now := self._cameras.get(id_)) is None or now.settings != wanted.get(id_)
         }
-        for id_ in touched:
-            if gone := self._cameras.pop(id_, None):
-                await self._close(gone)
-        self._cameras = {id_: self._cameras.get(id_) or Camera(one, Gate(self._clock)) for id_, one in wanted.items()}
+        old = self._cameras
+        self._cameras = {id_: self._begin(one, old.get(id_), anew=id_ in touched) for id_, one in wanted.items()}
+        gone = [old[id_] for id_ in touched if id_ in old]
+        for one in gone:
+            one.gone = True
+        await asyncio.gather(*(self._close(one) for one in gone))
         return frozenset(touched)
+
+    def _begin(self, settings: CameraSettings, old: Camera | None, *, anew: bool) -> Camera:
+        if old is not None and not anew:
+            return old
+        return Camera(settings, old.gate if old is not None and old.logs_in_as(settings) else Gate(self._clock))
 
     @asynccontextmanager
     async def use(self, camera: str) -> AsyncIterator[CameraSession]:
@@ -123,11 +139,11 @@ class Cameras:
         except NotOffered:
             raise
         except CameraError:
-            if one.session is session:
-                one.session = None
-                one.sources.clear()
-                await close_session(session)
+            await self._drop(one, session)
             raise
+        except BUGS as error:
+            await self._drop(one, session)
+            raise tripped(one, error) from error
 
     async def open(self, camera: str) -> CameraSession:
         """Return the conversation with a camera. Raises CameraError, NoCamera."""
@@ -155,8 +171,16 @@ class Cameras:
         """End every conversation."""
         await asyncio.gather(*(self._close(one) for one in self._cameras.values()))
 
+    async def _drop(self, one: Camera, session: CameraSession) -> None:
+        if one.session is session:
+            one.session = None
+            one.sources.clear()
+            await close_session(session)
+
     async def _open(self, one: Camera) -> CameraSession:
         async with one.lock:
+            if one.gone:
+                raise NoCamera(say("skyeye.no-camera", camera=one.settings.id, known="-"))
             if one.session is None:
                 link = Link(one.settings, self._clock, one.gate)
                 try:
@@ -167,13 +191,11 @@ class Cameras:
                     raise Unreachable(text) from None
                 except CameraError:
                     raise
-                except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError) as error:
-                    # A driver that trips over an odd answer: that camera's fault, told with what it tripped over.
-                    log.debug("opening %s", one.settings.id, exc_info=True)
-                    text = say(
-                        "skyeye.open-bug", camera=one.settings.id, error=f"{type(error).__name__}: {error}"[:200]
-                    )
-                    raise BadReply(text) from error
+                except BUGS as error:
+                    raise tripped(one, error) from error
+            if one.gone:  # while it was opened: an event slot of the camera would stay taken
+                await self._close(one)
+                raise NoCamera(say("skyeye.no-camera", camera=one.settings.id, known="-"))
             return one.session
 
     async def _close(self, one: Camera) -> None:
@@ -183,10 +205,16 @@ class Cameras:
             await close_session(session)
 
 
+def tripped(one: Camera, error: Exception) -> BadReply:
+    """A driver that trips over an odd answer: that camera's fault, told with what it tripped over."""
+    log.debug("the driver of %s", one.settings.id, exc_info=error)
+    return BadReply(say("skyeye.open-bug", camera=one.settings.id, error=f"{type(error).__name__}: {error}"[:200]))
+
+
 async def close_session(session: CameraSession) -> None:
     """End a conversation; one that hangs is left behind."""
     try:
         async with asyncio.timeout(CLOSE_TIMEOUT_S):
             await session.close()
-    except (TimeoutError, CameraError, OSError) as error:
+    except (TimeoutError, CameraError, *BUGS) as error:
         log.debug("a session did not close: %s", error)

@@ -15,7 +15,7 @@ from typing import Final
 from agent.backoff import Backoff
 from agent.clock import Clock
 from agent.control import ControlClient, ControlError, DaemonDown
-from agent.control.protocol import text_wire
+from agent.control.protocol import dump_line, text_wire
 from agent.logs import Loudness
 from agent.model import JsonValue
 from agent.texts import Text, say
@@ -26,6 +26,10 @@ QUEUE_LIMIT: Final = 2_000
 """Two hundred cameras with ten words each: the core is away for seconds, not for hours, as we end with it."""
 RETRY_CAP_S: Final = 5.0
 """The core is on this machine; it is away only while it hangs."""
+
+WORD_LIMIT: Final = 128 * 1024
+"""Bytes of a call: half of what the core reads of one. It hangs up on a longer one, which would then stand before all
+others for ever, again and again; and only a camera that sends rubbish makes such words."""
 
 Key = tuple[str, ...]
 
@@ -55,12 +59,20 @@ class CoreLink:
         self._loudness = Loudness()
         self.dropped = 0
 
-    async def event(self, camera: str | None, type_: str, data: Mapping[str, JsonValue]) -> None:
+    async def event(
+        self, camera: str | None, type_: str, data: Mapping[str, JsonValue], *, drill: bool = False
+    ) -> None:
         """Tell an event; returns when it is in the chain, or was refused."""
-        await self.event_id(camera, type_, data)
+        await self.event_id(camera, type_, data, drill=drill)
 
     async def event_id(
-        self, camera: str | None, type_: str, data: Mapping[str, JsonValue], *, seen_ns: int | None = None
+        self,
+        camera: str | None,
+        type_: str,
+        data: Mapping[str, JsonValue],
+        *,
+        seen_ns: int | None = None,
+        drill: bool = False,
     ) -> str | None:
         """Tell an event and return its id; None when the core would not have it."""
         params: dict[str, JsonValue] = {
@@ -68,6 +80,7 @@ class CoreLink:
             "type": type_,
             "data": dict(data),
             "seen_ns": self._clock.boottime_ns() if seen_ns is None else seen_ns,
+            **({"drill": True} if drill else {}),
         }
         answer = await self._tell("eye-event", params).done
         return str(answer["id"]) if isinstance(answer, dict) and "id" in answer else None
@@ -124,6 +137,11 @@ class CoreLink:
             self._number += 1
             key = ("", str(self._number))
         word = Word(method, params)
+        if not speakable(params):
+            self.dropped += 1
+            log.log(self._loudness.level("unspeakable", method), say("skyeye.unspeakable", method=method))
+            word.settle(None)
+            return word
         if (old := self._waiting.pop(key, None)) is not None:
             old.settle(None)
         elif len(self._waiting) >= QUEUE_LIMIT:
@@ -138,3 +156,11 @@ class CoreLink:
         self._waiting.pop(key).settle(None)
         self.dropped += 1
         log.log(self._loudness.level("dropped", "dropped"), say("skyeye.dropped", limit=QUEUE_LIMIT))
+
+
+def speakable(params: Mapping[str, JsonValue]) -> bool:
+    """Whether the core can be told this: half a pair of surrogates, or a name of a megabyte, come from cameras too."""
+    try:
+        return len(dump_line(params)) <= WORD_LIMIT
+    except (ValueError, TypeError, RecursionError):
+        return False

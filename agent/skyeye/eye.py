@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+import resource
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from agent.backoff import Backoff
 from agent.camera import CameraEvent, CameraSession
 from agent.clock import Clock
 from agent.config.load import ConfigErrors, load
@@ -37,8 +39,11 @@ log = logging.getLogger(__name__)
 HEALTH_EVERY_S: Final = 5.0
 """How often the core hears that the loop turns; it ends us after 30 s of silence."""
 MAINTAIN_EVERY_S: Final = 300.0
+ROOM_RETRY_CAP_S: Final = 60.0
 RING_SPARE_S: Final = 5.0
 """A ring keeps more than its clips need: an order is late by its way through journal and sockets."""
+PAGE_BYTES: Final = resource.getpagesize()
+"""16 KiB on a Raspberry Pi 5."""
 RSS_FILE: Final = Path("/proc/self/statm")
 
 
@@ -117,24 +122,38 @@ class Eye:
         await self._server.start()
         await self.media.start()
         work = {
-            "core": self.core.run(),
-            "health": self._tell_health(),
-            "rounds": self.rounds.run(),
-            "watch": self.watch.run(),
-            "stock": self.stock.run(),
-            "patrols": self.patrols.run(),
-            "uploads": self.uploader.run(),
-            "maintain": self._maintain(),
+            "core": self.core.run,
+            "health": self._tell_health,
+            "rounds": self.rounds.run,
+            "watch": self.watch.run,
+            "stock": self.stock.run,
+            "patrols": self.patrols.run,
+            "uploads": self.uploader.run,
+            "maintain": self._maintain,
         }
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one, name=name) for name, one in work.items()]
-            await self._settle_rings()
-            self._apply(frozenset(camera.id for camera in self.cameras.settings))
-            log.info(say("skyeye.started", cameras=len(self.cameras.settings), rings=len(self.taker.rings)))
-            await self._stop.wait()
-            for task in tasks:
-                task.cancel()
-        await self._close()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._room(name, run), name=name) for name, run in work.items()]
+                await self._settle_rings()
+                self._apply(frozenset(camera.id for camera in self.cameras.settings))
+                log.info(say("skyeye.started", cameras=len(self.cameras.settings), rings=len(self.taker.rings)))
+                await self._stop.wait()
+                for task in tasks:
+                    task.cancel()
+        finally:
+            await self._close()
+
+    async def _room(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Keep one room at work: what it trips over must not take the others' evidence and inspections with it."""
+        backoff = Backoff(ROOM_RETRY_CAP_S)
+        while True:
+            backoff.started(self._clock.boottime_ns())
+            try:
+                await run()
+            except Exception as error:
+                wait_s = backoff.failed(self._clock.boottime_ns())
+                log.exception(say("skyeye.room-failed", room=name, error=type(error).__name__, seconds=round(wait_s)))
+                await self._clock.sleep(wait_s)
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -194,6 +213,8 @@ class Eye:
         return await self.inspector.inspect(camera, session)
 
     async def _inspected(self, inspection: Inspection) -> None:
+        if inspection.camera not in self.cameras:
+            return  # taken out of the configuration meanwhile: what is confirmed now would stand for ever
         self.inspections[inspection.camera] = inspection
         if self.stock.differs(inspection):
             self.stock.ask([inspection.camera])
@@ -308,4 +329,4 @@ class Eye:
 
 def rss_bytes() -> int:
     """Resident memory of this process."""
-    return int(RSS_FILE.read_text().split()[1]) * 4096
+    return int(RSS_FILE.read_text().split()[1]) * PAGE_BYTES

@@ -1,6 +1,7 @@
 """What the core may ask of the eye: the methods of its socket."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +37,8 @@ class Orders:
     def __init__(self, eye: "Eye") -> None:
         self._eye = eye
         self._tasks: set[asyncio.Task[None]] = set()
+        self._taken: deque[str] = deque(maxlen=TASKS_LIMIT)
+        """The alarms that were taken last."""
 
     def methods(self) -> Methods:
         """Every method by name."""
@@ -71,8 +74,12 @@ class Orders:
             raised_ns=int(str(params["raised_ns"])),
             before_s=lambda camera: eye.config.preroll_s(eye.cameras[camera].settings) if camera in eye.cameras else 0,
             after_s=eye.config.skyeye.clip_after_s,
+            drill=params.get("drill") is True,
         )
+        if order.event in self._taken:  # the core did not hear our answer, and asks again
+            return {}
         self._start(eye.taker.of_alarm(order))
+        self._taken.append(order.event)
         return {}
 
     async def _snapshot(self, params: Params, _peer: Peer) -> JsonValue:
@@ -126,6 +133,9 @@ class Orders:
 
     async def _inspect(self, params: Params, _peer: Peer) -> JsonValue:
         cameras = self._some(params)
+        if params.get("relearn") is True:
+            for camera in cameras:
+                await self._eye.inspector.relearn(camera)
         self._start(self._drain(cameras))
         return {"started": len(cameras)}
 

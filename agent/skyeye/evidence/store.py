@@ -13,8 +13,8 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -79,12 +79,15 @@ class EvidenceStore:
         self._left_bytes = left_bytes
         self._on_removed = on_removed
         self._records: dict[str, Record] = {}
+        self._size = 0
+        self._promised = 0
+        """Bytes of the disk that files which are being written may need."""
         self._lock = asyncio.Lock()
 
     @property
     def size(self) -> int:
         """All that is kept, in bytes."""
-        return sum(record.evidence.bytes for record in self._records.values())
+        return self._size
 
     def reconfigure(self, *, size_bytes: int, keep_s: float) -> None:
         """Take new limits; they act at the next `maintain`."""
@@ -106,8 +109,15 @@ class EvidenceStore:
         return tuple(sorted(waiting, key=lambda one: (not one.alarm, one.id)))
 
     async def load(self) -> None:
-        """Read the records; remove what has none. Never raises for a broken record: it is told and left."""
-        self._records = {record.evidence.id: record for record in await asyncio.to_thread(read_folder, self._folder)}
+        """Read the records; remove what has none. Never raises: a broken record is told and left, and so is a folder
+        that cannot be read (what comes is then refused, and told as missing)."""
+        try:
+            found = await asyncio.to_thread(read_folder, self._folder)
+        except OSError as error:
+            log.warning(say("evidence.unwritable", path=self._folder, reason=os_reason(error)))
+            return
+        self._records = {record.evidence.id: record for record in found}
+        self._size = sum(record.evidence.bytes for record in found)
 
     def draft(self, camera: str, kind: EvidenceKind, content_type: str = "image/jpeg") -> tuple[str, Path]:
         """Give an id and a path to write to; `keep` makes it evidence. Raises NoRoom when the folder cannot be made."""
@@ -164,12 +174,20 @@ class EvidenceStore:
         except OSError as error:
             raise NoRoom(say("evidence.unwritable", path=path, reason=os_reason(error))) from None
         self._records[id_] = record
-        await self._make_room(0)
+        self._size += evidence.bytes
+        await self._trim()
         return evidence
 
-    async def room_for(self, size_bytes: int) -> None:
-        """See to it that so much may be written. Raises NoRoom."""
+    @asynccontextmanager
+    async def room_for(self, size_bytes: int) -> AsyncIterator[None]:
+        """See to it that so much may be written, and keep it free for that: many clips at once, each of which finds the
+        disk empty enough for itself, would together take the journal's room. Raises NoRoom."""
         await self._make_room(size_bytes)
+        self._promised += size_bytes
+        try:
+            yield
+        finally:
+            self._promised -= size_bytes
 
     async def uploaded(self, id_: str, state: UploadState) -> None:
         """Note what became of an upload; the address it went to is forgotten."""
@@ -185,7 +203,12 @@ class EvidenceStore:
         """Remove what is too old or too much."""
         horizon = self._clock.wall().timestamp() - self._keep_s
         old = [r for r in self._records.values() if r.evidence.at.timestamp() < horizon and r.upload != "due"]
-        await self._remove("expired", old)
+        async with self._lock:
+            await self._remove("expired", old)
+        await self._trim()
+
+    async def _trim(self) -> None:
+        """Keep within the limits; what cannot be helped now is tried again with the next file."""
         try:
             await self._make_room(0)
         except NoRoom as error:
@@ -193,11 +216,16 @@ class EvidenceStore:
 
     async def _make_room(self, size_bytes: int) -> None:
         async with self._lock:
-            ordered = sorted(self._records.values(), key=lambda record: record.rank)
-            free = await asyncio.to_thread(free_bytes, self._folder)
-            over = max(self.size + size_bytes - self._size_bytes, size_bytes + self._left_bytes - free)
+            try:
+                free = await asyncio.to_thread(free_bytes, self._folder)
+            except OSError as error:
+                raise NoRoom(say("evidence.unwritable", path=self._folder, reason=os_reason(error))) from None
+            wanted = size_bytes + self._promised
+            over = max(self._size + size_bytes - self._size_bytes, wanted + self._left_bytes - free)
+            if over <= 0:  # nearly always: a hundred thousand records are not put in order for nothing
+                return
             going: list[Record] = []
-            for record in ordered:
+            for record in sorted(self._records.values(), key=lambda record: record.rank):
                 if over <= 0:
                     break
                 going.append(record)
@@ -207,12 +235,13 @@ class EvidenceStore:
                 raise NoRoom(say("evidence.no-room", size=size_bytes, free=free, left=self._left_bytes))
 
     async def _remove(self, why: str, records: Sequence[Record]) -> None:
-        if not records:
-            return
-        await asyncio.to_thread(unlink_all, [record.evidence for record in records])
-        for record in records:
-            self._records.pop(record.evidence.id, None)
-        self._on_removed(why, [record.evidence for record in records])
+        """Remove these. What the disk does not let go of (it is read-only, or has failed) stays in the records."""
+        gone = await asyncio.to_thread(unlink_all, [record.evidence for record in records])
+        for one in gone:
+            if self._records.pop(one.id, None):
+                self._size -= one.bytes
+        if gone:
+            self._on_removed(why, gone)
 
 
 def free_bytes(folder: Path) -> int:
@@ -319,7 +348,8 @@ def read_folder(folder: Path) -> list[Record]:
         known = {name for record in found for name in (record.evidence.path.name, record_path(record.evidence).name)}
         for path in day.iterdir():
             if path.name not in known and path.suffix in {".part", *SUFFIXES.values()}:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # a read-only disk: it does no harm there
+                    path.unlink(missing_ok=True)
     return records
 
 
@@ -334,13 +364,22 @@ def read_day(day: Path) -> Iterable[Record]:
         if record.evidence.path.exists():
             yield record
         else:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
-def unlink_all(evidence: Iterable[Evidence]) -> None:
-    """Remove files and their records; the record goes last, so that a cut between leaves nothing that lies."""
+def unlink_all(evidence: Iterable[Evidence]) -> list[Evidence]:
+    """Remove files and their records, and return those that are gone; the record goes last, so that a cut between
+    leaves nothing that lies."""
+    gone: list[Evidence] = []
     for one in evidence:
-        one.path.unlink(missing_ok=True)
-        record_path(one).unlink(missing_ok=True)
+        try:
+            one.path.unlink(missing_ok=True)
+            record_path(one).unlink(missing_ok=True)
+        except OSError as error:
+            log.warning(say("evidence.unwritable", path=one.path, reason=os_reason(error)))
+            return gone
+        gone.append(one)
         with suppress(OSError):  # other evidence of that day
             one.path.parent.rmdir()
+    return gone

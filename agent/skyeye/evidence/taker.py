@@ -7,7 +7,7 @@ when it is asked for.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from agent.camera import CameraError, NotOffered
@@ -48,7 +48,9 @@ class Cause:
     event: str | None = None
     alarm: bool = False
     data: Mapping[str, JsonValue] | None = None
-    put_url: str | None = None
+    put_url: str | None = field(default=None, repr=False)
+    """Is a secret."""
+    drill: bool = False
 
 
 class Taker:
@@ -110,9 +112,17 @@ class Taker:
         settings = self._cameras[camera].settings
         if self._running >= CLIPS_AT_ONCE:
             raise Busy(say("skyeye.clips-busy", limit=CLIPS_AT_ONCE))
-        await self._store.room_for(CLIP_ROOM_BYTES)
-        id_, path = self._store.draft(settings.id, "clip", "video/mp4")
-        self._running += 1
+        self._running += 1  # before anything is waited for: a hundred orders may come at once
+        try:
+            async with self._store.room_for(CLIP_ROOM_BYTES):
+                evidence = await self._film(settings.id, before_s, after_s, cause)
+        finally:
+            self._running -= 1
+        await self._tell(evidence, cause)
+        return evidence
+
+    async def _film(self, camera: str, before_s: float, after_s: float, cause: Cause) -> Evidence:
+        id_, path = self._store.draft(camera, "clip", "video/mp4")
         try:
             if (ring := self.rings.get(camera)) is not None:
                 facts = await self._clips.take(camera, ring, before_s, after_s, path)
@@ -123,7 +133,7 @@ class Taker:
                     facts = await self._clips.take(camera, ring, 0.0, after_s, path)
                 finally:
                     member.leave()
-            evidence = await self._store.keep(
+            return await self._store.keep(
                 id_,
                 camera,
                 "clip",
@@ -137,10 +147,6 @@ class Taker:
             )
         except OSError as error:
             raise NoRoom(say("evidence.unwritable", path=path, reason=os_reason(error))) from None
-        finally:
-            self._running -= 1
-        await self._tell(evidence, cause)
-        return evidence
 
     async def of_alarm(self, order: "AlarmOrder") -> None:
         """Everything that an alarm wants: of each camera a picture at once and a clip. Never raises for a camera's
@@ -150,9 +156,10 @@ class Taker:
     async def _of_camera(self, camera: str, order: "AlarmOrder") -> None:
         late_s = (self._clock.boottime_ns() - order.raised_ns) / NS_PER_S
         data: dict[str, JsonValue] = {"alarm": dict(order.alarm), "late_ms": round(max(0.0, late_s) * 1000)}
-        snapshot = Cause("snapshot", order.event, True, data)
+        snapshot = Cause("snapshot", order.event, True, data, drill=order.drill)
         before_s = order.before_s(camera) + late_s
-        clip = self.clip(camera, before_s, max(1.0, order.after_s - late_s), Cause("clip", order.event, True, data))
+        cause = Cause("clip", order.event, True, data, drill=order.drill)
+        clip = self.clip(camera, before_s, max(1.0, order.after_s - late_s), cause)
         for kind, done in zip(
             ("snapshot", "clip"),
             await asyncio.gather(self.snapshot(camera, snapshot), clip, return_exceptions=True),
@@ -160,6 +167,9 @@ class Taker:
         ):
             if isinstance(done, Spoken):
                 await self.missing(camera, order, kind, done.text)
+            elif isinstance(done, Exception):  # a bug of ours, or of a library: told like any other lack of proof
+                log.error("evidence of %s", camera, exc_info=done)
+                await self.missing(camera, order, kind, say("skyeye.evidence-bug", error=type(done).__name__))
             elif isinstance(done, BaseException):
                 raise done
 
@@ -172,13 +182,13 @@ class Taker:
             "alarm": dict(order.alarm),
             "reason": {"key": reason.key, "zh-CN": reason.render("zh-CN"), "en": reason.render("en")},
         }
-        await self._core.event(camera if camera in self._cameras else None, "evidence-missing", data)
+        known = camera if camera in self._cameras else None
+        await self._core.event(known, "evidence-missing", data, drill=order.drill)
 
     async def _tell(self, evidence: Evidence, cause: Cause) -> None:
         self._on_kept()
-        await self._core.event(
-            evidence.camera, "evidence", {"evidence": dict(evidence_json(evidence)), **(cause.data or {})}
-        )
+        data: dict[str, JsonValue] = {"evidence": dict(evidence_json(evidence)), **(cause.data or {})}
+        await self._core.event(evidence.camera, "evidence", data, drill=cause.drill)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +202,7 @@ class AlarmOrder:
     raised_ns: int
     before_s: Callable[[str], float]
     after_s: float
+    drill: bool = False
 
 
 __all__ = ["AlarmOrder", "Busy", "Cause", "NoCamera", "NoRoom", "Taker"]

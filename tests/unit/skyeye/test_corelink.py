@@ -103,3 +103,21 @@ async def test_the_queue_is_bounded_and_faults_stay(tmp_path: Path) -> None:
     assert not fault.done()
     for task in (fault, *words):
         task.cancel()
+
+
+@pytest.mark.parametrize("source", ["x" * 2_000_000, "\ud800", "\udfff gate"])
+async def test_a_word_that_cannot_be_said_does_not_stand_before_the_others(
+    tmp_path: Path, link: CoreLink, source: str
+) -> None:
+    core = TheCore()
+    async with up(tmp_path / "core.sock", core), asyncio.timeout(WAIT_S):
+        assert await link.event_id("gate", "motion", {"source": source}) is None
+        assert await link.event_id("gate", "motion", {"source": "门"}) == "id1"
+
+
+async def test_an_event_of_a_drill_says_so_and_no_other(tmp_path: Path, link: CoreLink) -> None:
+    core = TheCore()
+    async with up(tmp_path / "core.sock", core), asyncio.timeout(WAIT_S):
+        await link.event("gate", "evidence", {}, drill=True)
+        await link.event("gate", "evidence", {})
+    assert [params.get("drill") for _, params in core.heard] == [True, None]

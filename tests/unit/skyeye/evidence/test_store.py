@@ -185,3 +185,47 @@ def test_any_bytes_are_a_record_or_a_bad_one(raw: bytes) -> None:
 def test_any_json_is_a_record_or_a_bad_one(value: dict[str, object]) -> None:
     with pytest.raises(BadRecord):
         parse_record(json.dumps(value).encode(), Path("/x"))
+
+
+async def test_a_disk_that_lets_nothing_be_removed_ends_nothing(
+    tmp_path: Path, clock: SimClock, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make(tmp_path, clock, heard)
+    first = await add(store, clock)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", refuse)
+        clock.tick(2 * DAY_S)
+        await store.maintain()
+        assert store.get(first) is not None
+        assert heard.removed == []
+        again = make(tmp_path, clock, heard)
+        (tmp_path / "evidence" / "2026-11-24" / "left.part").touch()
+        await again.load()
+        assert again.get(first) is not None
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", refuse)
+        await store.maintain()
+        with pytest.raises(NoRoom):
+            await store.add("gate", "snapshot", b"x")
+    await store.maintain()
+    assert store.get(first) is None
+    assert store.size == 0
+
+
+async def test_files_that_are_being_written_have_their_room_kept(
+    tmp_path: Path, clock: SimClock, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.skyeye.evidence.store.free_bytes", lambda _folder: 1000)
+    store = make(tmp_path, clock, heard, size=10_000, left=500)
+    async with store.room_for(300):
+        with pytest.raises(NoRoom):
+            async with store.room_for(300):
+                pass
+        async with store.room_for(200):
+            pass
+    async with store.room_for(300):
+        pass
