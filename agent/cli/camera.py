@@ -164,10 +164,15 @@ def entry_of(config: "Config", row: Mapping[str, Any]) -> "Entry":
 def inspect(
     ctx: typer.Context,
     cameras: CameraArguments = None,
+    relearn: Annotated[bool, typer.Option("--relearn", help="camcli.opt-relearn")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="cli.opt-json-lines")] = False,
 ) -> int:
     """Have cameras inspected now, and show what was found."""
     env = environment(ctx)
+    if relearn:
+        if not cameras or len(cameras) != 1:
+            raise UsageProblem(say("camcli.relearn-one"))
+        camera_acts.order(env, env.config(), "inspect", camera=cameras[0], relearn=True)
     return run_async(watch_inspection(env, env.config(), cameras, as_json=as_json))
 
 

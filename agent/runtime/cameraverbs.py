@@ -63,7 +63,13 @@ class CameraVerbs:
         return await self._act("ptz", command, camera=camera, **{acts[0]: args[acts[0]]})
 
     async def _inspect(self, command: Command) -> Mapping[str, JsonValue]:
-        return await self._act("inspect", command, cameras=self._some(known(command.args, "camera", "cameras")))
+        args = known(command.args, "camera", "cameras", "relearn")
+        if not isinstance(relearn := args.get("relearn", False), bool):
+            raise bad("relearn", "true | false", relearn)
+        if relearn and "camera" not in args:  # by mistake for all of them, it would take days to mend
+            raise bad("relearn", 'with "camera"', relearn)
+        anew: dict[str, JsonValue] = {"relearn": True} if relearn else {}
+        return await self._act("inspect", command, cameras=self._some(args), **anew)
 
     async def _inventory(self, command: Command) -> Mapping[str, JsonValue]:
         return await self._act("inventory", command, cameras=self._some(known(command.args, "camera", "cameras")))

@@ -22,6 +22,7 @@ from agent.driver import Sample
 from agent.kinds import FAULTS
 from agent.model import JsonValue, Lane, Moment, new_event
 from agent.runtime.desk import AlarmDesk
+from agent.runtime.eyetexts import words_of
 from agent.runtime.eyewords import BadWord, bounded, checked, known_facts, readable, shown
 from agent.texts import Spoken, Text, say
 
@@ -170,6 +171,8 @@ class EyeDesk:
         type_ = params.get("type")
         if not isinstance(type_, str) or type_ not in self._events:
             raise BadWord(say("runtime.bad-arg", name="type", expected=", ".join(CAMERA_EVENT_TYPES), got=shown(type_)))
+        if not isinstance(drill := params.get("drill", False), bool):
+            raise BadWord(say("runtime.bad-arg", name="drill", expected="true | false", got=shown(drill)))
         data = bounded(params, "data", DATA_BYTES)
         if wrong := [name for name in RESERVED if name in data]:
             raise BadWord(say("runtime.bad-arg", name="data", expected="-", got=", ".join(wrong)))
@@ -178,8 +181,11 @@ class EyeDesk:
             return {"dropped": True}
         moment = self._moment(params.get("seen_ns"))
         name: dict[str, JsonValue] = {"name": camera.name} if camera else {}
-        event = new_event(f"campus.camera.{type_}", Lane.EVENT, moment, device=camera.id if camera else None)
-        stored = await self._desk.tell(replace(event, data={**name, **data}))
+        device = camera.id if camera else None
+        event = new_event(f"campus.camera.{type_}", Lane.EVENT, moment, device=device, drill=drill)
+        text = words_of(type_, camera.name if camera else None, data)
+        words: dict[str, JsonValue] = {"text": text.render(self._config().site.language)} if text else {}
+        stored = await self._desk.tell(replace(event, data={**name, **words, **data}))
         return {"id": event.id, "seq": stored.seq if stored else None}
 
     async def _fault(self, params: Params, peer: Peer) -> JsonValue:

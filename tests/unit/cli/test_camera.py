@@ -333,3 +333,9 @@ def test_a_factory_password_in_the_configuration_is_found_without_asking(run: Ru
     assert ran.code == 1
     assert "出厂密码" in ran.out
     assert "12345" not in ran.out + ran.err
+
+
+def test_one_camera_that_was_moved_on_purpose_is_learnt_anew(run: Run, tmp_path: Path) -> None:
+    with speaking(tmp_path, {"camera-inspect": [FINE]}) as config:
+        assert run("--config", str(config), "camera", "inspect", "--relearn").code == 2
+        assert run("--config", str(config), "camera", "inspect", "gate", "yard", "--relearn").code == 2

@@ -24,6 +24,7 @@ from agent.runtime.child import Child, ChildLimits
 from agent.runtime.desk import AlarmDesk
 from agent.runtime.evidence import KEEP_S, ORDERS_LIMIT, EvidenceOrders
 from agent.runtime.eye import (
+    CAMERA_EVENT_TYPES,
     EVENTS_BURST,
     FAULT_BURST,
     SETTLED_LOOKS,
@@ -32,10 +33,12 @@ from agent.runtime.eye import (
     NotTheEye,
 )
 from agent.runtime.eyeline import EyeLine
+from agent.runtime.eyetexts import words_of
 from agent.runtime.eyewords import BadWord, checked, readable
-from agent.texts import say
+from agent.texts import Language, say
 from agent.uplink.redact import redacted
 
+LANGUAGES: Final[tuple[Language, ...]] = ("zh-CN", "en")
 EYE: Final = Peer(4711, 0)
 TOML: Final = """
 [site]
@@ -307,3 +310,36 @@ async def test_orders_that_nobody_takes_are_told_after_a_while_and_never_pile_up
             break
     assert len(await desk.told("campus.camera.evidence-missing")) == ORDERS_LIMIT + 1
     task.cancel()
+
+
+async def test_an_event_of_a_drill_is_marked_and_every_event_has_a_sentence(desk: Desk) -> None:
+    await desk.say("eye-event", camera="gate", type="evidence", data={"evidence": {"kind": "clip"}}, drill=True)
+    await desk.say("eye-event", camera="gate", type="evidence", data={"evidence": {"kind": "snapshot"}})
+    clip, picture = await desk.told("campus.camera.evidence")
+    assert clip["drill"] is True
+    assert not picture.get("drill")
+    assert "已录像" in clip["data"]["text"]
+    assert "已抓拍" in picture["data"]["text"]
+    for drill in (1, "true", None, []):
+        with pytest.raises(BadWord):
+            await desk.say("eye-event", camera="gate", type="evidence", data={}, drill=drill)
+
+
+@given(
+    st.sampled_from(CAMERA_EVENT_TYPES),
+    st.dictionaries(
+        st.sampled_from(["active", "source", "evidence", "name", "of", "stops", "made", "what", "old", "count", "ok"]),
+        st.none()
+        | st.booleans()
+        | st.text()
+        | st.floats()
+        | st.lists(st.none())
+        | st.dictionaries(st.text(), st.text()),
+    ),
+    st.sampled_from(["东门", None]),
+)
+def test_whatever_an_event_holds_it_has_a_sentence(type_: str, data: dict[str, Any], camera: str | None) -> None:
+    text = words_of(type_, camera, data)
+    assert text is not None
+    for language in LANGUAGES:
+        assert 0 < len(text.render(language)) < 500
