@@ -1,6 +1,5 @@
 """The analysis of pictures: what it finds of people in made sequences, and how often weather and light fool it."""
 
-import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -347,11 +346,6 @@ def measure(seeds: Sequence[int] = REPORTING) -> list[Result]:
     """Both tables."""
     cv2.setNumThreads(1)
     return [events_table(seeds), disturbance_table(seeds[:3])]
-
-
-async def run() -> list[Result]:
-    """For `python -m bench`."""
-    return await asyncio.to_thread(measure)
 
 
 if __name__ == "__main__":

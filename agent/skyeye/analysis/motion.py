@@ -18,8 +18,10 @@ from agent.skyeye.model import Image
 
 WIDTH: Final = 320
 """A person of a twentieth of the picture's height still has 9 rows; 2.5 ms a picture on one core."""
-WARM_S: Final = 4.0
-"""From the first picture, until the background is known well enough."""
+WARM_S: Final = 3.0
+"""From the first picture, until the background is known well enough to look for what is new."""
+LISTEN_S: Final = 3.0
+"""After that, until it is known what is restless by itself, and something may be told."""
 SETTLE_S: Final = 1.5
 """Cameras need about a second to set exposure and white balance after a light is switched."""
 MEMORY_S: Final = 100.0
@@ -85,7 +87,7 @@ class Motion:
         self._fps = fps
         self._model = cv2.createBackgroundSubtractorMOG2(round(MEMORY_S * fps), 20.0, False)
         self._size: tuple[int, int] | None = None
-        self._warm_ns: int | None = None
+        self._warm_ns = self._listen_ns = 0
         self._before: Plane | None = None
         self._seen: Plane | None = None
         self._median = 0.0
@@ -96,7 +98,6 @@ class Motion:
     def look(self, image: Image, now_ns: int, known: tuple[Box, ...]) -> Sight:
         """Take the next picture. `known` is what is followed: it is not learned as background."""
         picture = self._shrink(image, now_ns)
-        assert self._warm_ns is not None
         if self._switched(picture[..., 0]) and self._before is not None:
             self._again(picture, now_ns)
         if self._before is None or now_ns < self._warm_ns:
@@ -112,9 +113,10 @@ class Motion:
             self._again(picture, now_ns)
             return self._learn(picture)
         grey, ground = picture[..., 0], background[..., 0]
-        blobs = self._blobs(raw, grey, ground, mask) if not self._flooded else ()
+        listening = now_ns < self._listen_ns
+        blobs = () if self._flooded else self._blobs(raw, grey, ground, mask, listening)
         self._before = grey
-        return Sight(blobs, not self._flooded, grey, ground)
+        return Sight(blobs, not (self._flooded or listening), grey, ground)
 
     def _shrink(self, image: Image, now_ns: int) -> Plane:
         """The picture at the size of the analysis, as luma and chroma."""
@@ -123,6 +125,7 @@ class Motion:
         if size != self._size:
             self._size, self._before, self._seen = size, None, None
             self._warm_ns = now_ns + round(WARM_S * 1e9)
+            self._listen_ns = self._warm_ns + round(LISTEN_S * 1e9)
             self._restless = np.zeros((size[1], size[0]), np.float32)
             self._window = np.asarray(cv2.createHanningWindow((size[0] // 2, size[1] // 2), cv2.CV_32F), np.float32)
         small = cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (3, 3), 0)
@@ -134,7 +137,7 @@ class Motion:
 
     def _again(self, picture: Plane, now_ns: int) -> None:
         """Begin anew: the light has changed, or the camera looks elsewhere."""
-        self._warm_ns = max(self._warm_ns or 0, now_ns + round(SETTLE_S * 1e9))
+        self._warm_ns = max(self._warm_ns, now_ns + round(SETTLE_S * 1e9))
         self._flooded = 0
         self._model.apply(picture, learningRate=1.0)
 
@@ -169,14 +172,15 @@ class Motion:
             mask[max(0, top) : max(0, low), max(0, left) : max(0, right)] = 255
         return mask
 
-    def _blobs(self, raw: Plane, grey: Plane, background: Plane, mask: Plane) -> tuple[Blob, ...]:
+    def _blobs(self, raw: Plane, grey: Plane, background: Plane, mask: Plane, listening: bool) -> tuple[Blob, ...]:
         assert self._before is not None
         seen = np.asarray(cv2.morphologyEx(raw, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
-        rate = 1 / (RESTLESS_S * self._fps)
+        rate = 1 / ((2 * LISTEN_S if listening else RESTLESS_S) * self._fps)
         flips = (seen ^ self._seen) & ~mask if self._seen is not None else np.zeros_like(seen)
         self._seen = seen.copy()
         cv2.accumulateWeighted(flips.astype(np.float32) / 255, self._restless, rate)
-        seen[(self._restless > RESTLESS) & (mask == 0)] = 0
+        restless = cv2.dilate((self._restless > RESTLESS).astype(np.uint8), np.ones((5, 5), np.uint8))
+        seen[(restless > 0) & (mask == 0)] = 0
         seen = np.asarray(cv2.morphologyEx(seen, cv2.MORPH_CLOSE, np.ones((9, 5), np.uint8)), np.uint8)
         count, labels, stats, _ = cv2.connectedComponentsWithStats(seen, connectivity=8)
         if count <= 1:

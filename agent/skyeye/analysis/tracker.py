@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from math import hypot, log
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,12 @@ CROOKED: Final = 0.16
 """How far its places may lie from an even way, in parts of that way (root of the mean square). People go evenly for a
 second or two; insects, leaves and drops that are taken for one do not."""
 CHANGE: Final = 1.9
-"""By what factor its height may change meanwhile."""
+"""By what factor its height may change meanwhile, and its area by the square root of the cube of that."""
+SPEED_MAX: Final = 3.5
+"""Of its own heights in a second: a child that runs. Moths and drops near the lens are far quicker."""
+REACH: Final = 1.2
+"""Parts of its own size that it must be away from where it was first seen: branches swing, and come back."""
+REACH_MIN: Final = 0.035
 STEP: Final = 0.5
 """Parts of its own size that something must have gone to be something that goes."""
 STEP_MIN: Final = 0.02
@@ -35,6 +40,15 @@ STILL: Final = 0.06
 """Share of a thing that may change by noise while it stands. Standing people stir more, at times."""
 STILL_STEP: Final = 0.012
 """Of the picture: how far the box of a thing that stands may wander."""
+
+
+class Step(NamedTuple):
+    """Where the middle of something was, and how large it was."""
+
+    at_ns: int
+    place: Point
+    height: float
+    area: float
 
 
 @dataclass(slots=True, eq=False)
@@ -60,8 +74,10 @@ class Track:
     still_ns: int | None = None
     """Since when it neither goes nor stirs."""
     rest: Box | None = None
-    path: list[tuple[int, Point, float]] = field(default_factory=list)
-    """When, where its middle was, how high it was."""
+    origin: Point = (0.0, 0.0)
+    """Where it was first seen."""
+    path: list[Step] = field(default_factory=list)
+    """Its last steps."""
 
     @property
     def foot(self) -> Point:
@@ -83,7 +99,7 @@ class Track:
         self.label = blob.label or self.label
         self.seen_ns = now_ns
         self.hits += 1
-        self.path = [*self.path[1 - LOOK_BACK :], (now_ns, blob.box.centre, blob.box.h)]
+        self.path = [*self.path[1 - LOOK_BACK :], Step(now_ns, blob.box.centre, blob.box.h, blob.area)]
         self._settle(blob, now_ns)
         self.moved = self.moved or self._goes(now_ns)
 
@@ -100,14 +116,16 @@ class Track:
         if self.hits < HITS or now_ns - self.born_ns < AGE_S * 1e9 or self.ghost:
             return False
         size = min(self.box.w, self.box.h)
-        least = max(STEP_MIN, STEP * size)
+        if _far(self.origin, self.box.centre) < max(REACH_MIN, REACH * size):
+            return False
         for many in range(HITS, min(len(self.path), LOOK_BACK) + 1):
             last = self.path[-many:]
-            heights = [high for _, _, high in last]
-            if max(heights) > CHANGE * min(heights):
+            heights, areas = [one.height for one in last], [one.area for one in last]
+            if max(heights) > CHANGE * min(heights) or max(areas) > CHANGE**1.5 * min(areas):
                 return False
-            net = _far(last[0][1], last[-1][1])
-            if net >= least and _crooked([(at_ns, place) for at_ns, place, _ in last]) <= CROOKED * net:
+            net = _far(last[0].place, last[-1].place)
+            quick = net > SPEED_MAX * max(heights) * (last[-1].at_ns - last[0].at_ns) / 1e9
+            if not quick and net >= max(STEP_MIN, STEP * size) and _crooked(last) <= CROOKED * net:
                 return True
         return False
 
@@ -152,13 +170,14 @@ class Tracker:
     def _new(self, blob: Blob, now_ns: int) -> Track:
         track = Track(next(self._ids), blob.box, now_ns, now_ns, blob.area, blob.label, blob.ghost)
         track.stirred_ns, track.rest = now_ns, blob.box
-        track.path.append((now_ns, blob.box.centre, blob.box.h))
+        track.origin = blob.box.centre
+        track.path.append(Step(now_ns, blob.box.centre, blob.box.h, blob.area))
         return track
 
     def _miss(self, track: Track, expected: Box, blobs: Sequence[Blob], now_ns: int) -> None:
         """It is not seen by itself: perhaps it is within a group, and goes with it."""
         over = [blob for blob in blobs if blob.box.overlap(expected) > 0.5 * expected.area]
-        since_s = (now_ns - (track.path[-1][0] if track.path else track.born_ns)) / 1e9
+        since_s = (now_ns - (track.path[-1].at_ns if track.path else track.born_ns)) / 1e9
         if track.moved and over and since_s < HIDDEN_S:
             track.hidden = True
             track.box, track.seen_ns = expected, now_ns
@@ -189,10 +208,10 @@ def _strayed(a: Box, b: Box) -> float:
     return max(abs(a.x - b.x), abs(a.y - b.y), abs(a.x + a.w - b.x - b.w), abs(a.y + a.h - b.y - b.h)) / 2
 
 
-def _crooked(path: Sequence[tuple[int, Point]]) -> float:
+def _crooked(path: Sequence[Step]) -> float:
     """How far places lie from an even way through them: root of the mean square."""
-    times = np.array([at_ns - path[0][0] for at_ns, _ in path], np.float64) / 1e9
-    places = np.array([place for _, place in path], np.float64)
+    times = np.array([one.at_ns - path[0].at_ns for one in path], np.float64) / 1e9
+    places = np.array([one.place for one in path], np.float64)
     steps = np.stack([times, np.ones_like(times)], axis=1)
     way, *_ = np.linalg.lstsq(steps, places, rcond=None)
     return float(np.sqrt(((steps @ way - places) ** 2).sum(axis=1).mean()))
