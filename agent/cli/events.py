@@ -24,7 +24,7 @@ from agent.cli.shared import (
 )
 from agent.cli.words import event_word, place, precise_time, word
 from agent.model import Lane
-from agent.texts import Text, say
+from agent.texts import Language, Text, say
 
 if TYPE_CHECKING:
     from agent.cli.sources import Row, Source
@@ -157,7 +157,7 @@ def cells(env: Environment, row: Mapping[str, Any]) -> list[str]:
         word("lane", row["lane"], env.language),
         event_word(row["type"], env.language),
         place(data),
-        " ".join([*about(data), *marks]),
+        " ".join([*about(data), *seen(data, env.language), *marks]),
     ]
 
 
@@ -166,6 +166,23 @@ def about(data: Mapping[str, Any]) -> list[str]:
     if data.get("name"):
         return [str(data["name"])]
     return [str(data[key]) for key in ("verb", "actor", "reason") if data.get(key)]
+
+
+def seen(data: Mapping[str, Any], language: Language) -> list[str]:
+    """What an event of a camera shows: the kind of proof, the stop of a patrol, the zone, whether it began or ended."""
+    parts = [word("mark", "active" if data["active"] else "over", language)] if "active" in data and known(data) else []
+    if isinstance(data.get("source"), str) and data.get("topic"):
+        parts.insert(0, data["source"])
+    if data.get("patrol") and data.get("stop"):
+        parts.append(f"{data['stop']}/{data.get('of', '-')}")
+    elif isinstance(data.get("evidence"), Mapping):
+        parts.append(word("proof", data["evidence"].get("kind"), language))
+    return parts
+
+
+def known(data: Mapping[str, Any]) -> bool:
+    """Whether a camera told if it began or ended: many tell only that it was."""
+    return isinstance(data["active"], bool) and bool(data.get("topic"))
 
 
 def print_event(env: Environment, row: Mapping[str, Any], *, as_json: bool) -> None:

@@ -27,6 +27,7 @@ FAMILIES = {
     "runtime.store-*": "agent/runtime/core.py",
     "cli.button-*": "agent/cli/test.py",
     "cli.mark-*": "agent/cli/events.py",
+    "cli.proof-*": "agent/cli/events.py",
 }
 
 

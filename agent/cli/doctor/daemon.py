@@ -30,6 +30,9 @@ async def told(subject: Subject) -> Sequence[Finding]:
         judge.uplink("uplink", status["uplink"]),
         judge.receipts("receipts", status["uplink"]["receipts"]),
     ]
+    found += [judge.child(name, status[name]) for name in ("eye", "console") if status.get(name)]
+    if status.get("cameras"):
+        found.append(judge.cameras("cameras", status["cameras"]))
     if status["refused"]:
         message = say("doctor.refused", count=status["refused"])
         found.append(warn("refused", message, say("doctor.refused-remedy")))

@@ -18,6 +18,8 @@ FREE_LOW_BYTES: Final = 64 << 20
 """The journal's reserve, its write-ahead log at its longest, and a package upgrade."""
 RESTARTS_MANY: Final = 3
 """A gateway that was started again so often since boot has a cause worth finding."""
+CAMERAS_SHOWN: Final = 5
+"""Camera list shows the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,25 @@ def store(name: str, journal: Mapping[str, Any]) -> Finding:
         kept = journal.get("kept_aside") or "-"
         return warn(name, say("doctor.store-fresh", kept=kept, trouble=trouble), say("doctor.store-fresh-remedy"))
     return ok(name, say("doctor.store-file", path=journal["path"]))
+
+
+def child(name: str, state: Mapping[str, Any]) -> Finding:
+    """Judge a process that the daemon watches over: the eye, the console."""
+    if state["state"] == "running":
+        return ok(name, say("doctor.child-ok", pid=state["pid"], memory=size(state["rss_bytes"] or 0)))
+    why = Said(state["error"]) if state.get("error") else say("doctor.no-reason")
+    return warn(name, say("doctor.child-away", why=why), say("doctor.child-remedy"))
+
+
+def cameras(name: str, told: Sequence[Mapping[str, Any]]) -> Finding:
+    """Judge the cameras together: how many are fine, and which are not."""
+    bad = [str(camera["id"]) for camera in told if camera["state"] in {"fault", "offline"}]
+    if bad:
+        shown = ", ".join(bad[:CAMERAS_SHOWN]) + (" ..." if len(bad) > CAMERAS_SHOWN else "")
+        message = say("doctor.cameras-bad", count=len(bad), of=len(told), cameras=shown)
+        return warn(name, message, say("doctor.cameras-remedy", camera=bad[0]))
+    waiting = sum(camera["state"] == "unknown" for camera in told)
+    return ok(name, say("doctor.cameras-ok", count=len(told), waiting=waiting))
 
 
 class Said(Text):

@@ -89,6 +89,18 @@ def _when(text: str | None) -> datetime | None:
         return None
 
 
+def _recorded_from(entry: Entry, _language: Language) -> Cell:
+    """In the school's own time like the table's other times: cameras tell UTC (ONVIF Recording Search 5.5)."""
+    facts = entry.facts
+    if facts is None or not facts.recorded_from:
+        return None
+    try:
+        start, zone = datetime.fromisoformat(facts.recorded_from), datetime.fromisoformat(facts.at).tzinfo
+    except ValueError:
+        return None
+    return (start.astimezone(zone) if start.tzinfo and zone else start).replace(tzinfo=None)
+
+
 def _stream(entry: Entry, position: int) -> str | None:
     streams = (entry.facts.streams or ()) if entry.facts else ()
     best = sorted(streams, key=lambda one: -one.width * one.height)
@@ -148,7 +160,7 @@ COLUMNS: Final[tuple[Column, ...]] = (
     Column("sub", 20, lambda entry, _: _stream(entry, 1)),
     Column("ptz", 8, _yes("ptz")),
     Column("events", 8, _yes("events")),
-    Column("recorded-from", 18, lambda entry, _: _when(entry.facts.recorded_from) if entry.facts else None, "time"),
+    Column("recorded-from", 18, _recorded_from, "time"),
     Column("recorded-days", 12, _days, "number"),
     Column("clock-offset", 14, _offset, "number"),
     Column("state", 10, _state),
