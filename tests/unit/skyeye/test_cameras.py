@@ -1,4 +1,4 @@
-"""The cameras as they are configured: conversations end with their settings, and a driver's bug is the camera's fault."""
+"""The cameras as they are configured: conversations end with their settings, bugs of drivers are theirs."""
 
 import asyncio
 from collections.abc import Callable
