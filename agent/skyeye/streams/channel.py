@@ -12,7 +12,7 @@ from agent.camera import CameraError, LoginRefused, StreamFailed, StreamRole, St
 from agent.clock import NS_PER_S, Clock
 from agent.skyeye.model import Packet, PacketSink, StreamInfo
 from agent.skyeye.streams.hung import Hung
-from agent.skyeye.streams.knock import diagnosed
+from agent.skyeye.streams.knock import knock, nothing_came
 from agent.skyeye.streams.opening import OPEN_TIMEOUT_S, SILENCE_S, Silent, TransportRefused, address_of
 from agent.skyeye.streams.reader import Reader
 from agent.skyeye.streams.times import Forward
@@ -196,13 +196,14 @@ class Channel:
             return Unreachable(error.text)
         transport, self._transport = self._transport or source.transport, None
         try:
+            await knock(source)
             error_ = await self._read(source, transport)
         except CameraError as error:
             error_ = error
         finally:
             self._leave_reader()
         if isinstance(error_, Silent):
-            error_ = await diagnosed(source)
+            error_ = nothing_came(source)
         elif isinstance(error_, TransportRefused) and transport == source.transport:
             self._transport = "udp" if transport == "tcp" else "tcp"
             return error_

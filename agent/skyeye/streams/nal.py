@@ -84,6 +84,17 @@ def picture_size(codec: NalCodec, data: bytes) -> tuple[int, int]:
     raise BadParameterSet("no SPS")
 
 
+def other_codec(codec: NalCodec, extradata: bytes) -> bool:
+    """Tell whether what claims to be the parameter sets of one codec are those of the other one."""
+    other: NalCodec = "h265" if codec == "h264" else "h264"
+    if parameter_sets(codec, extradata):
+        return False
+    try:
+        return min(picture_size(other, extradata)) > 0
+    except BadParameterSet:
+        return False
+
+
 def _is_slice(codec: NalCodec, kind: int) -> bool:
     return 1 <= kind <= 5 if codec == "h264" else 0 <= kind < 32
 

@@ -21,9 +21,6 @@ from agent.skyeye.model import StreamInfo
 from agent.skyeye.streams.nal import BadParameterSet, parameter_sets, picture_size
 from agent.texts import say
 
-CONNECT_TIMEOUT_S: Final = 5.0
-"""One answer of the camera. Over the school's own network it is there in milliseconds; cameras that wake up need two
-seconds."""
 OPEN_TIMEOUT_S: Final = 10.0
 """Connection, five requests and the first packet."""
 SILENCE_S: Final = 10.0
@@ -40,7 +37,7 @@ class TransportRefused(StreamFailed):
 
 
 class Silent(Unreachable):
-    """No answer in time. Where it hung is found out by knocking at the door (agent.skyeye.streams.knock)."""
+    """No answer in time."""
 
 
 def address_of(source: StreamSource) -> tuple[str, int]:
@@ -52,22 +49,27 @@ def address_of(source: StreamSource) -> tuple[str, int]:
         host = port = None
     if not host or parts.scheme not in SCHEMES:
         raise BadReply(say("streams.bad-url"))
-    return host, port or (322 if parts.scheme == "rtsps" else 554)
+    return host, (322 if parts.scheme == "rtsps" else 554) if port is None else port
+
+
+def bare_url(source: StreamSource) -> str:
+    """The URL without a login, even if one was in it."""
+    parts = urlsplit(source.url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def url_with_login(source: StreamSource) -> str:
     """The URL as FFmpeg wants it. Never show it. Raises BadReply, LoginRefused."""
     address_of(source)
     parts = urlsplit(source.url)
-    host = parts.netloc.rpartition("@")[2]
     if source.username is None:
-        return parts._replace(netloc=host).geturl()
+        return bare_url(source)
     login = quote(source.username, safe="!$&'()*+,;=~")
     if source.password is not None:
         login += ":" + quote(source.password, safe="!$&'()*+,;=:~")
     if len(login) > CREDENTIALS_MAX:
         raise LoginRefused(say("streams.password-long", limit=CREDENTIALS_MAX))
-    return parts._replace(netloc=f"{login}@{host}").geturl()
+    return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 def open_input(source: StreamSource, transport: Transport) -> tuple[InputContainer, VideoStream]:
@@ -75,7 +77,7 @@ def open_input(source: StreamSource, transport: Transport) -> tuple[InputContain
     options = {
         "rtsp_transport": transport,
         "allowed_media_types": "video",
-        "timeout": str(int(CONNECT_TIMEOUT_S * 1e6)),
+        "timeout": str(int(SILENCE_S * 1e6)),
         "probesize": "32",  # the least: information comes from the SDP and the first keyframe
         "analyzeduration": "1",  # 0 would mean the default, 5 s
         "fpsprobesize": "0",

@@ -14,9 +14,19 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 
 from agent.camera import CameraError, StreamFailed, StreamSource, Transport
+from agent.clock import NS_PER_S
 from agent.skyeye.model import Packet, StreamInfo
-from agent.skyeye.streams.nal import BadParameterSet, NalCodec, parameter_sets, picture_size, plausible
-from agent.skyeye.streams.opening import CODECS, SILENCE_S, Silent, address_of, explained, info_of, open_input
+from agent.skyeye.streams.nal import BadParameterSet, NalCodec, other_codec, parameter_sets, picture_size, plausible
+from agent.skyeye.streams.opening import (
+    CODECS,
+    OPEN_TIMEOUT_S,
+    SILENCE_S,
+    Silent,
+    address_of,
+    explained,
+    info_of,
+    open_input,
+)
 from agent.skyeye.streams.times import Forward
 from agent.texts import say
 
@@ -53,8 +63,11 @@ class Reader:
         self._times = times
         self._listener = listener
         self._now_ns = now_ns
+        host, port = address_of(source)
+        self.place = f"{host}:{port}"
         self._stopped = False
-        self._thread = threading.Thread(target=self._run, name=f"stream {address_of(source)[0]}", daemon=True)
+        self._before_ns: int | None = None
+        self._thread = threading.Thread(target=self._run, name=f"stream {host}", daemon=True)
 
     def start(self) -> None:
         """Begin. Raises StreamFailed if the system has no thread left."""
@@ -77,13 +90,14 @@ class Reader:
         except CameraError as error:
             self._listener.ended(self, error)
         except Exception as error:  # noqa: BLE001 - the last frame of a thread: whatever it is, this stream has failed
-            place = address_of(self._source)[0]
-            text = say("streams.failed", place=place, error=type(error).__name__, number=0)
+            text = say("streams.failed", place=self.place, error=type(error).__name__, number=0)
             self._listener.ended(self, StreamFailed(text))
 
     def _read(self) -> None:
         container, stream = open_input(self._source, self._transport)
         try:
+            if (self._now_ns() - self.since_ns) / NS_PER_S > OPEN_TIMEOUT_S - 0.5:
+                raise Silent(say("streams.no-answer", place=self.place, seconds=OPEN_TIMEOUT_S))
             if not self._stopped:
                 self._flow(container, stream)
         except av.FFmpegError as error:
@@ -95,11 +109,14 @@ class Reader:
             raise self._broken(None)
 
     def _broken(self, error: CameraError | None) -> CameraError:
-        host, port = address_of(self._source)
-        if error is None:
-            return StreamFailed(say("streams.ended", place=f"{host}:{port}"))
-        if isinstance(error, Silent) and self.packets:
-            return StreamFailed(say("streams.silent", place=f"{host}:{port}", seconds=SILENCE_S))
+        # FFmpeg calls it an end when its time was up, and then gives the picture that it had kept for its parser.
+        quiet_s = (self._now_ns() - (self._before_ns or self.since_ns)) / NS_PER_S
+        if error is None and quiet_s < SILENCE_S - 1:
+            return StreamFailed(say("streams.ended", place=self.place))
+        if not self.packets:
+            return error or Silent(say("streams.no-answer", place=self.place, seconds=SILENCE_S))
+        if error is None or isinstance(error, Silent):
+            return StreamFailed(say("streams.silent", place=self.place, seconds=SILENCE_S))
         return error
 
     def _flow(self, container: InputContainer, stream: VideoStream) -> None:
@@ -109,6 +126,8 @@ class Reader:
         base = stream.time_base
         forward = self._times((base.numerator, base.denominator) if base else (1, 90_000))
         info, odd = info_of(stream), 0
+        if units and info is None and other_codec(units, bytes(stream.codec_context.extradata or b"")):
+            raise StreamFailed(say("streams.codec-lie", codec=codec))
         if info:
             self._listener.begun(self, info)
         for coded in container.demux(stream):
@@ -132,6 +151,7 @@ class Reader:
             self._listener.packet(self, Packet(data, pts, dts, keyframe, arrived_ns))
 
     def _count(self, arrived_ns: int, size: int) -> None:
+        self._before_ns = self.last_ns
         self.packets += 1
         self.bytes += size
         self.last_ns = arrived_ns

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from agent.camera import CameraError
+from agent.clock import NS_PER_S
 from agent.skyeye.model import Packet, PacketSink, StreamInfo
 
-NS_PER_S: Final = 1_000_000_000
 PACKET_OVERHEAD_BYTES: Final = 300
 """What a packet takes beside its data: two objects, three numbers, its place in a list (sys.getsizeof)."""
 

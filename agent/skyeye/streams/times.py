@@ -2,7 +2,8 @@
 
 from typing import Final
 
-NS_PER_S: Final = 1_000_000_000
+from agent.clock import NS_PER_S
+
 LARGEST_STEP_S: Final = 10.0
 """A packet that claims to be later than this after the one before it has jumped; the watch for silence is no longer."""
 LARGEST_LEAD_S: Final = 2.0

@@ -1,0 +1,212 @@
+"""What watching cameras costs: our streams beside cv2.VideoCapture, on the same server, in the same minutes.
+
+A watch keeps a stream open and has a picture of it every ten seconds. OpenCV has no other way than to decode every
+frame; we demux, and decode one keyframe in ten seconds. Each watcher is a process of its own, so that its CPU time
+(all of its threads) and its memory are its own as well.
+"""
+
+import asyncio
+import json
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+from agent.camera import CameraError, StreamRole, StreamSource
+from agent.clock import NS_PER_S, SystemClock
+from bench.report import Result
+from tests.sims.gst import GstServer, GstStream
+
+ROOT: Final = Path(__file__).parents[1]
+STREAMS: Final = 4
+WATCH_S: Final = float(os.environ.get("BENCH_STREAMS_S", "60"))
+SETTLE_S: Final = 8.0
+"""Until all streams flow and the first pictures are decoded."""
+PICTURE_EVERY_S: Final = 10.0
+CLIPS: Final = 20
+CLIP_S: Final = 9.0
+CODECS: Final = ("h264", "h265")
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def watch_ours(url: str, streams: int, seconds: float) -> dict[str, float]:
+    """Our hub with a listener per stream that wants a picture every ten seconds."""
+    from agent.skyeye.model import Packet, PacketSink, StreamInfo
+    from agent.skyeye.streams import StreamHub, decode_keyframe
+
+    worker = ThreadPoolExecutor(1)
+    counted = {"packets": 0, "pictures": 0}
+
+    class Watch(PacketSink):
+        def __init__(self) -> None:
+            self.info: StreamInfo | None = None
+            self.due_ns = 0
+
+        def opened(self, info: StreamInfo) -> None:
+            self.info = info
+
+        def packet(self, packet: Packet) -> None:
+            counted["packets"] += 1
+            if packet.keyframe and packet.arrived_ns >= self.due_ns and self.info:
+                self.due_ns = packet.arrived_ns + int((PICTURE_EVERY_S - 1) * NS_PER_S)
+                worker.submit(self.picture, self.info, packet)
+
+        def picture(self, info: StreamInfo, packet: Packet) -> None:
+            decode_keyframe(info, packet)
+            counted["pictures"] += 1
+
+        def lost(self, error: CameraError) -> None:
+            print(error, file=sys.stderr)
+
+    async def resolve(_camera: str, _role: StreamRole) -> StreamSource:
+        return StreamSource(url)
+
+    hub = StreamHub(resolve, SystemClock("UTC"))
+    before = rss_bytes()
+    for number in range(streams):
+        hub.join(f"camera-{number}", "main", Watch(), name="watch")
+    await asyncio.sleep(SETTLE_S)
+    found = await measured(seconds, lambda: counted["packets"])
+    await hub.close()
+    return {**found, "rss_before": before, "pictures": counted["pictures"]}
+
+
+async def watch_cv2(url: str, streams: int, seconds: float) -> dict[str, float]:
+    """A VideoCapture per stream, each in its thread, as tutorials and NVRs have it."""
+    import cv2
+
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = "rtsp_transport;tcp"
+    counted = {"packets": 0}
+    over = threading.Event()
+    cv2.setNumThreads(1)
+
+    def watch() -> None:
+        capture = cv2.VideoCapture(url, cv2.CAP_FFMPEG)
+        while not over.is_set():
+            done, _picture = capture.read()
+            counted["packets"] += done
+        capture.release()
+
+    before = rss_bytes()
+    threads = [threading.Thread(target=watch, daemon=True) for _ in range(streams)]
+    for thread in threads:
+        thread.start()
+    await asyncio.sleep(SETTLE_S)
+    found = await measured(seconds, lambda: counted["packets"])
+    over.set()
+    for thread in threads:  # a thread that is killed inside OpenCV takes the process with it
+        await asyncio.to_thread(thread.join)
+    return {**found, "rss_before": before}
+
+
+async def measured(seconds: float, packets: Any) -> dict[str, float]:
+    """CPU, frames and memory over so many seconds."""
+    cpu, began, first = time.process_time(), time.monotonic(), packets()
+    memory = []
+    while time.monotonic() - began < seconds:
+        await asyncio.sleep(0.5)
+        memory.append(rss_bytes())
+    return {
+        "cpu_s": time.process_time() - cpu,
+        "seconds": time.monotonic() - began,
+        "packets": packets() - first,
+        "rss": statistics.median(memory),
+        "rss_max": max(memory),
+    }
+
+
+async def cut_clips(url: str, _streams: int, seconds: float) -> dict[str, float]:
+    """Clips of nine seconds out of a ring."""
+    from agent.skyeye.streams import FrozenRing, Ring, RingBudget, StreamHub, write_clip
+
+    async def resolve(_camera: str, _role: StreamRole) -> StreamSource:
+        return StreamSource(url)
+
+    clock = SystemClock("UTC")
+    hub, ring = StreamHub(resolve, clock), Ring(CLIP_S + 2, RingBudget(64 << 20))
+    member = hub.join("camera", "main", ring, name="ring")
+    await asyncio.sleep(CLIP_S + 2)
+    frozen = ring.freeze(clock.boottime_ns() - int(CLIP_S * NS_PER_S))
+    assert frozen
+    frozen = FrozenRing(frozen.info, frozen.packets[: round(CLIP_S * 25)])
+    member.leave()
+    await hub.close()
+    used, taken = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(CLIPS):
+            cpu, began = time.process_time(), time.monotonic()
+            facts = await write_clip(Path(folder) / f"{number}.mp4", frozen)
+            used.append(time.process_time() - cpu)
+            taken.append(time.monotonic() - began)
+    return {
+        "cpu_s": statistics.median(used),
+        "cpu_max_s": max(used),
+        "wall_s": statistics.median(taken),
+        "bytes": facts.bytes,
+        "seconds": facts.seconds,
+    }
+
+
+TASKS: Final = {"ours": watch_ours, "cv2": watch_cv2, "clips": cut_clips}
+
+
+async def child(task: str, url: str, streams: int = STREAMS, seconds: float = WATCH_S) -> dict[str, float]:
+    """Run one task in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.streams", task, url, str(streams), str(seconds),
+        cwd=ROOT, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, _ = await process.communicate()
+    if process.returncode:
+        raise RuntimeError(f"{task} ended with {process.returncode}")
+    found: dict[str, float] = json.loads(out)
+    return found
+
+
+async def measure() -> list[Result]:
+    """All of it."""
+    watch = Result(
+        f"Watching {STREAMS} streams, 1080p25, 4 Mbit/s, a picture every 10 s",
+        ["watcher", "codec", "CPU-s per stream-minute", "RSS MB per stream", "frames a second"],
+    )
+    clip = Result(
+        "A clip out of the ring, with its SHA-256 and fsync",
+        ["codec", "seconds", "MB", "CPU ms p50", "CPU ms max", "ms p50"],
+    )
+    async with GstServer({codec: GstStream.loop(codec) for codec in CODECS}) as server:
+        for codec in CODECS:
+            url = server.url(codec)
+            cost = {}
+            for name in ("ours", "cv2"):
+                found = await child(name, url)
+                minutes = found["seconds"] * STREAMS / 60
+                cost[name] = found["cpu_s"] / minutes
+                memory = (found["rss_max"] - found["rss_before"]) / STREAMS / 1e6
+                rate = found["packets"] / found["seconds"] / STREAMS
+                watch.rows.append([name, codec, f"{cost[name]:.2f}", f"{memory:.1f}", f"{rate:.1f}"])
+                if name == "ours":
+                    watch.limit(f"{codec}: RSS per stream (the most, decoding included)", memory, 8, "MB")
+            watch.aim(f"{codec}: CPU of cv2 over ours", cost["cv2"] / cost["ours"], least=15)
+            cut = await child("clips", url)
+            figures = [cut["seconds"], cut["bytes"] / 1e6, cut["cpu_s"] * 1e3, cut["cpu_max_s"] * 1e3]
+            clip.rows.append([codec, *(f"{figure:.1f}" for figure in figures), f"{cut['wall_s'] * 1e3:.1f}"])
+            clip.limit(f"{codec}: CPU of a clip of 9 s", cut["cpu_s"] * 1e3, 50, "ms")
+    watch.notes.append(
+        "CPU is that of the watching process with all its threads. Memory is the most that was resident, less what was"
+        " resident before the first stream, by the number of streams."
+    )
+    return [watch, clip]
+
+
+if __name__ == "__main__":
+    name, address, count, length = sys.argv[1:]
+    print(json.dumps(asyncio.run(TASKS[name](address, int(count), float(length)))))
