@@ -320,7 +320,8 @@ async def test_an_event_of_a_drill_is_marked_and_every_event_has_a_sentence(desk
     assert not picture.get("drill")
     assert "已录像" in clip["data"]["text"]
     assert "已抓拍" in picture["data"]["text"]
-    for drill in (1, "true", None, []):
+    wrong: tuple[Any, ...] = (1, "true", None, [])
+    for drill in wrong:
         with pytest.raises(BadWord):
             await desk.say("eye-event", camera="gate", type="evidence", data={}, drill=drill)
 
