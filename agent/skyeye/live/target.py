@@ -36,7 +36,7 @@ class Target:
     url: str = field(repr=False)
     """With its credentials: for the one who opens it."""
     shown: str = ""
-    """For people: neither credentials nor query, which may be a key."""
+    """For people: neither credentials nor query, nor the last part of the path, which is the key of an RTMP stream."""
 
 
 def parse_target(url: str, allowed: Sequence[str]) -> Target:
@@ -65,7 +65,12 @@ def read_target(url: str) -> Target:
     if not port or not host or parts.netloc.count("@") > 1 or parts.fragment or not _is_host(host):
         raise BadTarget(say("live.push-url"))
     where = _bracketed(host) + (f":{parts.port}" if parts.port else "")
-    return Target(parts.scheme, host, port, url, f"{parts.scheme}://{where}{parts.path}")
+    return Target(parts.scheme, host, port, url, f"{parts.scheme}://{where}{_path_shown(parts.path)}")
+
+
+def _path_shown(path: str) -> str:
+    """`/live/KEY` -> `/live/...`: who has the key of a stream can push in its place (RTMP, publish's stream name)."""
+    return path.rpartition("/")[0] + "/..." if path.strip("/") else path
 
 
 def allows(entry: str, target: Target) -> bool:

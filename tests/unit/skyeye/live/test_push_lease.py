@@ -130,4 +130,4 @@ async def test_no_secret_is_told() -> None:
         await r.clock.advance(1)
         await r.pusher.stop("gate")
         assert "s3cret" not in repr((view, r.told, r.pusher.list()))
-        assert view["url"] == "rtmp://media.example.cn/live/gate"
+        assert view["url"] == "rtmp://media.example.cn/live/..."

@@ -14,12 +14,12 @@ ALLOWED = ["media.example.cn", "10.0.0.1:1935", "[::1]"]
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        ("rtsp://media.example.cn/live/gate", "rtsp://media.example.cn/live/gate"),
-        ("rtsp://MEDIA.example.cn.:8554/live/gate", "rtsp://media.example.cn:8554/live/gate"),
-        ("rtsp://pub:s3cret@media.example.cn/live/gate?token=s3cret", "rtsp://media.example.cn/live/gate"),
-        ("rtmp://10.0.0.1/live/gate", "rtmp://10.0.0.1/live/gate"),
-        ("rtmp://10.0.0.1:1935/live/gate", "rtmp://10.0.0.1:1935/live/gate"),
-        ("rtsp://[0:0:0:0:0:0:0:1]:8554/x", "rtsp://[::1]:8554/x"),
+        ("rtsp://media.example.cn/live/gate", "rtsp://media.example.cn/live/..."),
+        ("rtsp://MEDIA.example.cn.:8554/live/gate", "rtsp://media.example.cn:8554/live/..."),
+        ("rtsp://pub:s3cret@media.example.cn/live/gate?token=s3cret", "rtsp://media.example.cn/live/..."),
+        ("rtmp://10.0.0.1/live/gate", "rtmp://10.0.0.1/live/..."),
+        ("rtmp://10.0.0.1:1935/live/gate", "rtmp://10.0.0.1:1935/live/..."),
+        ("rtsp://[0:0:0:0:0:0:0:1]:8554/x", "rtsp://[::1]:8554/..."),
         ("srt://media.example.cn:8890?streamid=publish:gate&passphrase=s3cret", "srt://media.example.cn:8890"),
     ],
 )
