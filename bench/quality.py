@@ -28,8 +28,8 @@ from bench.spoil import ALSO, ELECTRIC, LEVELS, MUST_FIND, SPOILED, VEIL, VERDIC
 TUNED_ON: Final = 0
 REPORTED: Final = 17_000
 """Seeds count from here: thresholds were chosen on those from 0, what is printed comes from those from 17000.
-Those from 5000, 9000 and 13000 were each looked at once, and each changed something: strong stripes that were also called
-a moved view, the first darkness of an hour, a frozen picture told by too wide a margin."""
+Those from 5000, 9000 and 13000 were each looked at once, and each changed something: strong stripes also
+called a moved view, the first darkness of an hour, a frozen picture told by too wide a margin."""
 TAKES: Final = 2
 LEARNT_FROM: Final = 40
 CLEAN: Final = 60
