@@ -173,5 +173,6 @@ def example(driver: "type[Plugin]") -> str:
     lines += ['bus = "..."'] if needs_bus(driver) else []
     for key, field in keys_of(driver).items():
         default = default_of(driver, key)
-        lines.append(f"{key} = ..." if field.is_required() else f"# {key} = {shown(default)}")
+        optional = f"# {key} = {'...' if default is None else shown(default)}"
+        lines.append(f"{key} = ..." if field.is_required() else optional)
     return "\n".join(lines)
