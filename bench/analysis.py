@@ -28,7 +28,7 @@ REPORTING: Final = range(7000, 7006)
 BEGAN: Final = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LATE_S: Final = 4.0
 """How late an event may be told: a few pictures to be sure, and their coding."""
-DISTURBED_S: Final = 240.0
+DISTURBED_S: Final = 180.0
 RECALL: Final = 0.9
 PRECISION: Final = 0.9
 FALSE_AN_HOUR: Final = 1.0

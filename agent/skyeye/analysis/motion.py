@@ -47,6 +47,8 @@ GHOST: Final = 1.3
 """Where the background has edges around a blob and the picture has fewer, something has gone away."""
 CONTOUR: Final = 0.35
 """Pixels of new edges by half the circumference: people have over 1, shadows of clouds and pools of light near 0."""
+TINTED: Final = 0.5
+"""Of something, so much in another colour than the ground's: then it needs no edges. Light hardly changes colours."""
 RESTLESS_S: Final = 25.0
 RESTLESS: Final = 0.1
 """A place that comes and goes in more of the pictures than this, and is nobody that is followed, is leaves or water."""
@@ -107,14 +109,15 @@ class Motion:
         mask = self._masked(known)
         learned = np.where(mask[..., None] > 0, background, picture) if known else picture
         raw = np.asarray(self._model.apply(learned, learningRate=1 / (MEMORY_S * self._fps)), np.uint8) | mask
-        raw &= _differs(picture, background)
+        light, tint = _differs(picture, background)
+        raw &= light | tint
         self._flooded = self._flooded + 1 if cv2.countNonZero(raw) > LIGHT_SHARE * raw.size else 0
         if self._flooded >= 2:  # one picture may be broken
             self._again(picture, now_ns)
             return self._learn(picture)
         grey, ground = picture[..., 0], background[..., 0]
         listening = now_ns < self._listen_ns
-        blobs = () if self._flooded else self._blobs(raw, grey, ground, mask, listening)
+        blobs = () if self._flooded else self._blobs(raw, grey, ground, mask, tint, listening)
         self._before = grey
         return Sight(blobs, not (self._flooded or listening), grey, ground)
 
@@ -172,7 +175,9 @@ class Motion:
             mask[max(0, top) : max(0, low), max(0, left) : max(0, right)] = 255
         return mask
 
-    def _blobs(self, raw: Plane, grey: Plane, background: Plane, mask: Plane, listening: bool) -> tuple[Blob, ...]:
+    def _blobs(
+        self, raw: Plane, grey: Plane, background: Plane, mask: Plane, tint: Plane, listening: bool
+    ) -> tuple[Blob, ...]:
         assert self._before is not None
         seen = np.asarray(cv2.morphologyEx(raw, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
         rate = 1 / ((2 * LISTEN_S if listening else RESTLESS_S) * self._fps)
@@ -196,7 +201,8 @@ class Motion:
             part = np.s_[max(0, y - 1) : y + h + 1, max(0, x - 1) : x + w + 1]
             own = (labels[part] == index).astype(np.uint8)
             rim = cv2.morphologyEx(own, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-            if (come[part] & rim).sum() < CONTOUR * (w + h):
+            coloured = (tint[part] & (own * 255)).sum() > TINTED * 255 * pixels
+            if (come[part] & rim).sum() < CONTOUR * (w + h) and not coloured:
                 continue
             stir = float((stirred[part] & (own > 0)).sum() / pixels)
             ghost = bool(gone[part][rim].mean() > GHOST * fresh[part][rim].mean())
@@ -220,15 +226,17 @@ def _evened(picture: Plane, background: Plane) -> Plane:
     return np.asarray(np.clip(out, 0, 255), np.uint8)
 
 
-def _differs(picture: Plane, background: Plane) -> Plane:
-    """Where a pixel is beyond all of the background around it: a shift of a pixel, or ringing, is not."""
+def _differs(picture: Plane, background: Plane) -> tuple[Plane, Plane]:
+    """Where a pixel is beyond all of the background around it, in light and in colour: a shift of a pixel, or ringing,
+    is not."""
     kernel = np.ones((3, 3), np.uint8)
     low, high = cv2.erode(background, kernel), cv2.dilate(background, kernel)
     beyond = cv2.max(cv2.subtract(low, picture), cv2.subtract(picture, high))
     noise = float(np.mean(cv2.absdiff(picture[::3, ::3, 0], background[::3, ::3, 0])))
     more = min(20.0, 2.0 * max(0.0, noise - 2.0))
-    differs = (beyond[..., 0] > LEVEL + more) | (beyond[..., 1:].max(axis=2) > CHROMA + more)
-    return np.asarray(differs, np.uint8) * np.uint8(255)
+    light = cv2.threshold(beyond[..., 0], LEVEL + more, 255, cv2.THRESH_BINARY)[1]
+    tint = cv2.threshold(cv2.max(beyond[..., 1], beyond[..., 2]), CHROMA + more, 255, cv2.THRESH_BINARY)[1]
+    return np.asarray(light, np.uint8), np.asarray(tint, np.uint8)
 
 
 def _edges(plane: Plane) -> NDArray[np.float32]:

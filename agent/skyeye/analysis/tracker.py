@@ -15,12 +15,12 @@ LOST_S: Final = 3.0
 """Behind a pillar or another person; then it is somebody new."""
 HIDDEN_S: Final = 20.0
 """Within the blob of a group."""
-HITS: Final = 4
+HITS: Final = 5
 """Pictures until something can be a thing: drops, flashes and broken pictures last one or two."""
-AGE_S: Final = 1.0
+AGE_S: Final = 1.2
 LOOK_BACK: Final = 8
 """Places by which it is judged whether something goes."""
-CROOKED: Final = 0.16
+CROOKED: Final = 0.12
 """How far its places may lie from an even way, in parts of that way (root of the mean square). People go evenly for a
 second or two; insects, leaves and drops that are taken for one do not."""
 CHANGE: Final = 1.9
@@ -34,6 +34,8 @@ STEP: Final = 0.5
 """Parts of its own size that something must have gone to be something that goes."""
 STEP_MIN: Final = 0.02
 """Of the picture."""
+SPLIT: Final = 1.6
+"""By what factor at most the area differs of two who part: a bag and its owner are further apart."""
 GATE: Final = 0.05
 """Of the picture, and half its own size, is how far something may be from where it was expected."""
 STILL: Final = 0.06
@@ -170,9 +172,16 @@ class Tracker:
     def _new(self, blob: Blob, now_ns: int) -> Track:
         track = Track(next(self._ids), blob.box, now_ns, now_ns, blob.area, blob.label, blob.ghost)
         track.stirred_ns, track.rest = now_ns, blob.box
+        track.moved = not blob.ghost and any(self._parted(one, blob, now_ns) for one in self.tracks)
         track.origin = blob.box.centre
         track.path.append(Step(now_ns, blob.box.centre, blob.box.h, blob.area))
         return track
+
+    def _parted(self, one: Track, blob: Blob, now_ns: int) -> bool:
+        """Whether a new blob is somebody who was taken for a part of `one`: people who pass each other and part."""
+        alike = blob.area <= SPLIT * one.area and one.area <= SPLIT * blob.area
+        recent = now_ns - one.seen_ns <= 1e9
+        return one.moved and recent and alike and one.box.gap(blob.box) <= 0.25 * blob.box.h
 
     def _miss(self, track: Track, expected: Box, blobs: Sequence[Blob], now_ns: int) -> None:
         """It is not seen by itself: perhaps it is within a group, and goes with it."""
