@@ -167,6 +167,11 @@ class Cameras:
         if isinstance(error, LoginRefused):
             one.gate.refused()
 
+    async def renew(self, camera: str) -> None:
+        """End the conversation with a camera that has failed, so that the next use begins a fresh one."""
+        if (one := self._cameras.get(camera)) is not None and one.session is not None:
+            await self._drop(one, one.session)
+
     async def close(self) -> None:
         """End every conversation."""
         await asyncio.gather(*(self._close(one) for one in self._cameras.values()))

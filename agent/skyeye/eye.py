@@ -36,6 +36,8 @@ from agent.texts import say
 
 log = logging.getLogger(__name__)
 
+FAILED: Final = frozenset({"offline", "login", "camera-reply", "stream"})
+"""What an inspection may find that a fresh conversation may mend."""
 HEALTH_EVERY_S: Final = 5.0
 """How often the core hears that the loop turns; it ends us after 30 s of silence."""
 MAINTAIN_EVERY_S: Final = 300.0
@@ -210,7 +212,10 @@ class Eye:
         async def session() -> CameraSession:
             return await self.cameras.open(camera.id)
 
-        return await self.inspector.inspect(camera, session)
+        found = await self.inspector.inspect(camera, session)
+        if found.faults & FAILED:
+            await self.cameras.renew(camera.id)
+        return found
 
     async def _inspected(self, inspection: Inspection) -> None:
         if inspection.camera not in self.cameras:
