@@ -58,9 +58,10 @@ class Tap(PacketSink):
 class ClipTaker:
     """Takes clips."""
 
-    def __init__(self, hub: StreamHub, clock: Clock) -> None:
+    def __init__(self, hub: StreamHub, clock: Clock, *, start_timeout_s: float = START_TIMEOUT_S) -> None:
         self._hub = hub
         self._clock = clock
+        self._start_timeout_s = start_timeout_s
 
     async def take(self, camera: str, ring: Ring, before_s: float, after_s: float, path: Path) -> ClipFacts:
         """Write what `ring` holds of the last `before_s` and what comes in the next `after_s`. If it holds nothing yet,
@@ -72,7 +73,7 @@ class ClipTaker:
         try:
             end_ns = asked_ns + int(after_s * NS_PER_S)
             if frozen is None:
-                frozen = await self._begin(ring, tap, after_s)
+                frozen = await self._begin(ring, tap)
                 end_ns = frozen.packets[0].arrived_ns + int(after_s * NS_PER_S)
             tap.info = frozen.info
             writer = await asyncio.to_thread(ClipWriter, path, frozen.info)
@@ -86,12 +87,12 @@ class ClipTaker:
         finally:
             ring.untap(tap)
 
-    async def _begin(self, ring: Ring, tap: Tap, after_s: float) -> FrozenRing:
+    async def _begin(self, ring: Ring, tap: Tap) -> FrozenRing:
         """Wait for the first keyframe of a ring that has just been joined."""
         waited_s = 0.0
         while (info := ring.info) is None or not (packets := tap.take()):
-            if waited_s >= START_TIMEOUT_S:
-                raise ring.error or StreamFailed(say("streams.no-keyframe", seconds=START_TIMEOUT_S))
+            if waited_s >= self._start_timeout_s:
+                raise ring.error or StreamFailed(say("streams.no-keyframe", seconds=self._start_timeout_s))
             await self._clock.sleep(START_STEP_S)
             waited_s += START_STEP_S
         return FrozenRing(info, tuple(packets))

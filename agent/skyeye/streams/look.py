@@ -13,9 +13,6 @@ from agent.texts import say
 
 RATE_TRUST: Final = 0.2
 """Timestamps give a finer frame rate than arrivals, as long as the two agree so well."""
-STALE_S: Final = 5.0
-"""FFmpeg keeps a picture back until the next one comes or the stream ends: one after such a pause is no sign of life,
-but the last before the error."""
 RATE_LEAST_S: Final = 0.5
 """A rate over less than that says nothing."""
 
@@ -48,7 +45,6 @@ class Looker(PacketSink):
         self._info = info
 
     def packet(self, packet: Packet) -> None:
-        stale = self._last is not None and packet.arrived_ns - self._last.arrived_ns > STALE_S * NS_PER_S
         self._packets += 1
         self._bytes += len(packet.data)
         self._last = packet
@@ -59,7 +55,7 @@ class Looker(PacketSink):
             self._last_key = self._info, packet
             self._first_key = self._first_key or self._last_key
         long_enough = packet.arrived_ns - first.arrived_ns >= self.seconds * NS_PER_S
-        if long_enough and not stale and (self._keyframes or not self.pictures):
+        if long_enough and (self._keyframes or not self.pictures):
             self.loop.call_soon_threadsafe(self._settle, None)
 
     def lost(self, error: CameraError) -> None:

@@ -137,7 +137,8 @@ def explained(error: Exception, source: StreamSource) -> CameraError:
     if isinstance(error, av.error.EOFError) or number in (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED):
         return StreamFailed(say("streams.ended", place=place))
     if isinstance(error, av.error.HTTPError):
-        return StreamFailed(say("streams.server-error", place=place, error=type(error).__name__))
+        # GStreamer's 461 comes out of FFmpeg as a 5xx when it is told to set up video only: the other transport may do.
+        return TransportRefused(say("streams.server-error", place=place, error=type(error).__name__))
     if isinstance(error, av.error.InvalidDataError):
         return BadReply(say("streams.bad-reply", place=place))
     return StreamFailed(say("streams.failed", place=place, error=type(error).__name__, number=number or 0))

@@ -109,7 +109,7 @@ class Reader:
             raise self._broken(None)
 
     def _broken(self, error: CameraError | None) -> CameraError:
-        # FFmpeg calls it an end when its time was up, and then gives the picture that it had kept for its parser.
+        # FFmpeg may call it an end when its time was up.
         quiet_s = (self._now_ns() - (self._before_ns or self.since_ns)) / NS_PER_S
         if error is None and quiet_s < SILENCE_S - 1:
             return StreamFailed(say("streams.ended", place=self.place))
@@ -137,6 +137,9 @@ class Reader:
                 continue
             arrived_ns, keyframe, data = self._now_ns(), coded.is_keyframe, bytes(coded)
             self._count(arrived_ns, len(data))
+            if self._before_ns is not None and arrived_ns - self._before_ns > (SILENCE_S - 1) * NS_PER_S:
+                # FFmpeg's time was up: it gives the picture that its parser had kept back, and would wait once more.
+                raise StreamFailed(say("streams.silent", place=self.place, seconds=SILENCE_S))
             if units and odd >= 0:
                 odd = -1 if plausible(units, data) else odd + 1
                 if odd >= LIE_PACKETS:
