@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from agent.skyeye.analysis.geometry import Box
 from agent.skyeye.analysis.motion import Plane, Sight
-from agent.skyeye.analysis.tracker import Track
+from agent.skyeye.analysis.tracker import HITS, Track
 
 STILL_S: Final = 4.0
 """Nobody stands so still; a thing put down does."""
@@ -24,8 +24,9 @@ NEAR: Final = 1.0
 """Parts of a person's height: who is nearer still has the thing."""
 ALONE_S: Final = 3.0
 """For how long nobody must have been near, once: passers-by do not make it theirs."""
-AWAKE_S: Final = 10.0
+AWAKE_S: Final = 30.0
 """Whoever waits stirs within this time; what does not is no owner, but perhaps another thing, or a door left open."""
+STIR_S: Final = 5.0
 GONE_S: Final = 2.0
 HELD_S: Final = 1800.0
 """After this it belongs to the scene."""
@@ -60,8 +61,7 @@ class LeftThings:
 
     def look(self, sight: Sight, tracks: Sequence[Track], now_ns: int) -> list[Item]:
         """Take the next picture; return what stands, owned or not."""
-        awake_ns = now_ns - round(AWAKE_S * 1e9)
-        people = [track for track in tracks if track.moved and track.stirred_ns >= awake_ns]
+        people = [track for track in tracks if _lives(track, now_ns)]
         for item in self.items:
             self._check(item, sight, people, now_ns)
         self.items = [item for item in self.items if not self._over(item, now_ns)]
@@ -89,7 +89,7 @@ class LeftThings:
             self.items.append(Item(track.box, track.still_ns, now, before, labels))
 
     def _check(self, item: Item, sight: Sight, people: Sequence[Track], now_ns: int) -> None:
-        others = [one for one in people if one.still_ns is None or one.box.iou(item.box) < 0.3]
+        others = [one for one in people if one.box.iou(item.box) < 0.3]
         near = [one for one in others if one.box.gap(item.box) <= NEAR * max(one.box.h, item.box.h)]
         if near:
             item.alone_ns = None
@@ -111,6 +111,12 @@ class LeftThings:
     def _over(self, item: Item, now_ns: int) -> bool:
         gone = item.missing_ns is not None and now_ns - item.missing_ns >= GONE_S * 1e9
         return gone or now_ns - item.since_ns >= HELD_S * 1e9
+
+
+def _lives(track: Track, now_ns: int) -> bool:
+    """Whether it may be somebody: also one who was not seen to come, as long as he stirs."""
+    still_s = (now_ns - track.stirred_ns) / 1e9
+    return not track.ghost and track.hits >= HITS and still_s < (AWAKE_S if track.moved else STIR_S)
 
 
 def _patch(plane: Plane, box: Box) -> NDArray[np.float32]:
