@@ -20,10 +20,14 @@ STILL_S: Final = 4.0
 """Nobody stands so still; a thing put down does."""
 AREA_MAX: Final = 0.04
 """Of the picture: a parked car near the camera is not what is looked for."""
+PART: Final = 0.6
+"""Of what walked in: the bag is taken for its owner now and then, when they part; who came whole is a person."""
 NEAR: Final = 1.0
 """Parts of a person's height: who is nearer still has the thing."""
-ALONE_S: Final = 3.0
+ALONE_S: Final = 4.0
 """For how long nobody must have been near, once: passers-by do not make it theirs."""
+STAYS_S: Final = 4.0
+"""Who is near for so long does not pass by: it may be the owner, who was not seen for a moment."""
 AWAKE_S: Final = 30.0
 """Whoever waits stirs within this time; what does not is no owner, but perhaps another thing, or a door left open."""
 STIR_S: Final = 5.0
@@ -49,6 +53,8 @@ class Item:
     labels: frozenset[str]
     alone_ns: int | None = None
     """Since when nobody is near."""
+    near_ns: int | None = None
+    """Since when somebody is."""
     owned: bool = True
     missing_ns: int | None = None
 
@@ -74,8 +80,8 @@ class LeftThings:
         return (
             track.still_ns is not None
             and now_ns - track.still_ns >= STILL_S * 1e9
-            and not track.ghost
-            and not track.hidden
+            and not (track.ghost or track.hidden)
+            and (not track.moved or track.area < PART * track.walking_area)
             and track.area <= AREA_MAX
             and track.seen_ns == now_ns
             and len(self.items) < ITEMS_MAX
@@ -92,9 +98,10 @@ class LeftThings:
         others = [one for one in people if one.box.iou(item.box) < 0.3]
         near = [one for one in others if one.box.gap(item.box) <= NEAR * max(one.box.h, item.box.h)]
         if near:
-            item.alone_ns = None
+            item.alone_ns, item.near_ns = None, item.near_ns or now_ns
+            item.owned = item.owned or now_ns - item.near_ns >= STAYS_S * 1e9
         elif item.alone_ns is None:
-            item.alone_ns = now_ns
+            item.alone_ns, item.near_ns = now_ns, None
         elif now_ns - item.alone_ns >= ALONE_S * 1e9:
             item.owned = False
         if any(one.box.overlap(item.box) for one in others):

@@ -67,6 +67,8 @@ class Track:
     hits: int = 1
     moved: bool = False
     """It has gone somewhere since it came: what tells a person from a leaf."""
+    walking_area: float = 0.0
+    """How large it was while it went."""
     hidden: bool = False
     """Within the blob of another."""
     vx: float = 0.0
@@ -103,7 +105,9 @@ class Track:
         self.hits += 1
         self.path = [*self.path[1 - LOOK_BACK :], Step(now_ns, blob.box.centre, blob.box.h, blob.area)]
         self._settle(blob, now_ns)
-        self.moved = self.moved or self._goes(now_ns)
+        if self._goes(now_ns):
+            self.moved = True
+            self.walking_area = max(self.walking_area, blob.area)
 
     def _settle(self, blob: Blob, now_ns: int) -> None:
         if blob.stir > STILL:
@@ -172,6 +176,7 @@ class Tracker:
     def _new(self, blob: Blob, now_ns: int) -> Track:
         track = Track(next(self._ids), blob.box, now_ns, now_ns, blob.area, blob.label, blob.ghost)
         track.stirred_ns, track.rest = now_ns, blob.box
+        track.walking_area = blob.area
         track.moved = not blob.ghost and any(self._parted(one, blob, now_ns) for one in self.tracks)
         track.origin = blob.box.centre
         track.path.append(Step(now_ns, blob.box.centre, blob.box.h, blob.area))
