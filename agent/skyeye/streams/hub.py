@@ -14,6 +14,7 @@ from agent.skyeye.model import PacketSink, StreamInfo, StreamReport
 from agent.skyeye.streams.channel import Channel, Member, OnState, Resolve
 from agent.skyeye.streams.hung import Hung, exit_exhausted
 from agent.skyeye.streams.look import Looker
+from agent.skyeye.streams.memory import give_back
 from agent.texts import say
 
 CLOSE_TIMEOUT_S: Final = 2.0
@@ -59,6 +60,7 @@ class StreamHub:
         on_exhausted: Callable[[int], None] = exit_exhausted,
     ) -> None:
         av.logging.set_level(None)  # FFmpeg prints URLs, with what is in them
+        give_back()
         self._resolve = resolve
         self._clock = clock
         self._on_state = on_state

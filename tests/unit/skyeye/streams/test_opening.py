@@ -1,9 +1,11 @@
 """URLs with logins, answers at the door, and FFmpeg's errors in our words."""
 
 from contextlib import suppress
+from typing import cast
 from urllib.parse import unquote, urlsplit
 
 import av
+import av.error
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,9 @@ from hypothesis import strategies as st
 from agent.camera import BadReply, CameraError, LoginRefused, StreamSource
 from agent.skyeye.streams.knock import BadHead, parse_head
 from agent.skyeye.streams.opening import CREDENTIALS_MAX, address_of, bare_url, explained, url_with_login
+from agent.texts import Language
 
+LANGUAGES: tuple[Language, ...] = ("zh-CN", "en")
 WORD = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
 
 
@@ -50,11 +54,11 @@ def test_an_address_that_is_none(url: str) -> None:
 
 @pytest.mark.parametrize("kind", sorted(av.error.classes))
 def test_no_error_shows_the_url(kind: int) -> None:
-    error = av.error.classes[kind](kind, "text", "rtsp://admin:s3cret@192.0.2.7/x")  # type: ignore[operator]
+    error = cast(type[av.FFmpegError], av.error.classes[kind])(kind, "text", "rtsp://admin:s3cret@192.0.2.7/x")
     said = explained(error, StreamSource("rtsp://192.0.2.7/x", "admin", "s3cret"))
     assert isinstance(said, CameraError)
-    for language in ("zh-CN", "en"):
-        assert "s3cret" not in said.text.render(language)  # type: ignore[arg-type]
+    for language in LANGUAGES:
+        assert "s3cret" not in said.text.render(language)
 
 
 def test_a_head() -> None:
