@@ -31,17 +31,28 @@ class Tap(PacketSink):
         self.info: StreamInfo | None = None
         self.cut = False
         """Codec or size have changed: the clip ends there."""
+        self._heard = False
         self._packets: list[Packet] = []
         self._lock = threading.Lock()
 
     def opened(self, info: StreamInfo) -> None:
         with self._lock:
-            if self._packets and self.info is None:
+            if not self._heard:
                 self.info = info
-            self.cut = self.cut or (self.info is not None and info != self.info)
+            elif info != self.info:
+                self.cut = True
+
+    def begin(self, info: StreamInfo) -> None:
+        """What comes belongs to a clip that has begun like this."""
+        with self._lock:
+            if self.info not in (None, info):  # it changed between the freeze and now
+                self.cut = True
+                self._packets.clear()
+            self.info, self._heard = info, True
 
     def packet(self, packet: Packet) -> None:
         with self._lock:
+            self._heard = True
             if not self.cut:
                 self._packets.append(packet)
 
@@ -72,10 +83,12 @@ class ClipTaker:
         frozen = ring.tap(asked_ns - int(before_s * NS_PER_S), tap)
         try:
             end_ns = asked_ns + int(after_s * NS_PER_S)
-            if frozen is None:
+            if frozen is not None:
+                tap.begin(frozen.info)
+            else:
+                tap.info = tap.info or ring.info
                 frozen = await self._begin(ring, tap)
                 end_ns = frozen.packets[0].arrived_ns + int(after_s * NS_PER_S)
-            tap.info = frozen.info
             writer = await asyncio.to_thread(ClipWriter, path, frozen.info)
             try:
                 await asyncio.to_thread(writer.write, frozen.packets)
@@ -90,7 +103,7 @@ class ClipTaker:
     async def _begin(self, ring: Ring, tap: Tap) -> FrozenRing:
         """Wait for the first keyframe of a ring that has just been joined."""
         waited_s = 0.0
-        while (info := ring.info) is None or not (packets := tap.take()):
+        while not (packets := tap.take()) or (info := tap.info) is None:
             if waited_s >= self._start_timeout_s:
                 raise ring.error or StreamFailed(say("streams.no-keyframe", seconds=self._start_timeout_s))
             await self._clock.sleep(START_STEP_S)

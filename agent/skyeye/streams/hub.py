@@ -8,7 +8,7 @@ from typing import Final, Literal, NamedTuple
 
 import av.logging
 
-from agent.camera import CameraError, StreamFailed, StreamRole
+from agent.camera import CameraError, LoginRefused, StreamFailed, StreamRole
 from agent.clock import Clock
 from agent.skyeye.model import PacketSink, StreamInfo, StreamReport
 from agent.skyeye.streams.channel import Channel, Member, OnState, Resolve
@@ -104,6 +104,8 @@ class StreamHub:
         """Watch a stream for some seconds, from its first packet on, and until a keyframe if a picture is wanted; after
         `deadline_s` what has come by then is the answer. Raises CameraError if that is nothing, or the stream fails."""
         if (known := self._channels.get((camera, role))) is not None:
+            if known.waiting and isinstance(known.error, LoginRefused):
+                raise known.error  # another try would count against the account
             known.kick()
         looker = Looker(self._clock.boottime_ns(), seconds, pictures, asyncio.get_running_loop())
         member = self.join(camera, role, looker, name="look", replay=False)
