@@ -6,7 +6,7 @@ from typing import Final
 from agent.camera import CAMERA_EVENT_KINDS
 from agent.config.checks import check_unique, is_loopback
 from agent.config.checks_field import check_point_cameras, check_point_kind
-from agent.config.models import CameraHead, ConsoleSettings
+from agent.config.models import CameraHead, ConsoleSettings, SkyeyeSettings
 from agent.config.problems import KeyPath
 from agent.config.report import Report
 from agent.config.sections import CameraPart, Parts
@@ -24,6 +24,7 @@ def check_cameras(parts: Parts, report: Report) -> None:
         check_points(part, parts, report)
         if part.head is not None:
             check_zones(part, part.head, report)
+            check_classes(part, part.head, parts, report)
     check_patrols(parts, report)
     if isinstance(console := parts.tables.get("console"), ConsoleSettings):
         check_console(console, report)
@@ -63,6 +64,19 @@ def check_zones(part: CameraPart, head: CameraHead, report: Report) -> None:
         if line.start == line.end:
             at: KeyPath = (*part.at, "line", number, "end")
             report.error(at, say("config.line-length"), found=shown(line.end), remedy=say("config.line-draw"))
+
+
+def check_classes(part: CameraPart, head: CameraHead, parts: Parts, report: Report) -> None:
+    """Classes are told apart by a detector only."""
+    skyeye = parts.tables.get("skyeye")
+    if isinstance(skyeye, SkyeyeSettings) and skyeye.detector is not None:
+        return
+    for key, things in (("zone", head.zones), ("line", head.lines)):
+        for number, thing in enumerate(things):
+            if thing.classes:
+                at: KeyPath = (*part.at, key, number, "classes")
+                found = ", ".join(thing.classes)
+                report.warn(at, say("config.classes-detector"), found=found, remedy=say("config.add-detector"))
 
 
 def _ids(part: CameraPart, key: str, things: Sequence[object]) -> list[tuple[KeyPath, str]]:
