@@ -10,6 +10,7 @@ from agent.config.models import CameraHead, ConsoleSettings, SkyeyeSettings
 from agent.config.problems import KeyPath
 from agent.config.report import Report
 from agent.config.sections import CameraPart, Parts
+from agent.config.skyeye import LineSettings, ZoneSettings
 from agent.config.values import did_you_mean
 from agent.texts import Text, say
 from agent.units import shown
@@ -71,7 +72,11 @@ def check_classes(part: CameraPart, head: CameraHead, parts: Parts, report: Repo
     skyeye = parts.tables.get("skyeye")
     if isinstance(skyeye, SkyeyeSettings) and skyeye.detector is not None:
         return
-    for key, things in (("zone", head.zones), ("line", head.lines)):
+    watched: tuple[tuple[str, Sequence[ZoneSettings | LineSettings]], ...] = (
+        ("zone", head.zones),
+        ("line", head.lines),
+    )
+    for key, things in watched:
         for number, thing in enumerate(things):
             if thing.classes:
                 at: KeyPath = (*part.at, key, number, "classes")
