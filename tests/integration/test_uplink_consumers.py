@@ -130,14 +130,14 @@ async def test_a_consumer_stores_the_chain_confirms_it_and_fills_its_gaps(
             await here.delivered(alarm.seq)
             await settled(here)
             assert complaints(district) == []
-        rows = await here.journal.rows(1, 31)
-        assert district.stored() == {row.seq: row.hash for row in rows}
+        # Its own request for a replay is journaled as well: what it holds may reach beyond the alarm.
+        rows = {row.seq: row.hash for row in await here.journal.rows(1, alarm.seq)}
+        assert rows.items() <= district.stored().items()
         district.forget(10, 19)
         async with district:
             await here.until(lambda: any(line.startswith("GAP") for line in district.said), 30)
-            await here.until(lambda: len(district.stored()) >= 31, 30)
-            stored = district.stored()
-            assert all(stored[row.seq] == row.hash for row in rows)
+            await here.until(lambda: rows.keys() <= district.stored().keys(), 30)
+            assert rows.items() <= district.stored().items()
             assert complaints(district) == []
 
 
