@@ -74,6 +74,13 @@ async def run_video() -> list[Result]:
     return await video.measure()
 
 
+async def run_evidence() -> list[Result]:
+    """Much evidence at the start of the eye."""
+    from bench import evidence
+
+    return await asyncio.to_thread(evidence.measure)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "latency": run_latency,
     "durable": run_durable,
@@ -85,6 +92,7 @@ BENCHES: Final[Mapping[str, Bench]] = {
     "live": run_live,
     "quality": run_quality,
     "analysis": run_analysis,
+    "evidence": run_evidence,
 }
 
 

@@ -21,6 +21,7 @@ from agent.skyeye.analysis import Analyser
 from agent.skyeye.cameras import Cameras
 from agent.skyeye.corelink import CoreLink
 from agent.skyeye.evidence import EvidenceStore, Uploader
+from agent.skyeye.evidence.records import Entry
 from agent.skyeye.evidence.taker import Taker
 from agent.skyeye.inspect import Confirmer, Inspector, Rounds
 from agent.skyeye.inventory import Store
@@ -244,8 +245,7 @@ class Eye:
         return inspection.thumbnail if inspection else None
 
     def _evidence_path(self, id_: str) -> Path | None:
-        evidence = self.store.get(id_)
-        return evidence.path if evidence else None
+        return self.store.path(id_)
 
     def _upload_hosts(self) -> Sequence[str]:
         from agent.skyeye.evidence.upload import host_of
@@ -266,7 +266,7 @@ class Eye:
         camera = str(data.get("camera") or "")
         self._background(self.core.event(camera if camera in self.cameras else None, what, data))
 
-    def _removed(self, why: str, evidence: Sequence[Evidence]) -> None:
+    def _removed(self, why: str, evidence: Sequence[Entry]) -> None:
         """What was removed is told: nothing disappears silently."""
         log.info(say("skyeye.removed", count=len(evidence), why=why))
         data: dict[str, JsonValue] = {

@@ -3,28 +3,40 @@
     evidence/2026-11-24/01KD...-gate-clip.mp4
     evidence/2026-11-24/01KD....json
 
-The records are the only index: they are read at the start, and a file without one (a power cut between the two) is
+At the start the folders are listed and the records read, and a file without one (a power cut between the two) is
 removed. Nothing here is ever the reason that the journal has no room: some of the disk is always left alone.
 """
 
 import asyncio
-import hashlib
-import json
 import logging
-import os
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from ulid import ULID
 
 from agent.clock import Clock
-from agent.model import JsonValue
 from agent.secrets import os_reason
+from agent.skyeye.evidence.records import (
+    SUFFIXES,
+    BadRecord,
+    Entry,
+    Record,
+    UploadState,
+    digest,
+    entry_of,
+    read_folder,
+    read_record,
+    record_path,
+    settle,
+    unlink_all,
+    write_durably,
+    write_index,
+    write_record,
+)
 from agent.skyeye.model import Evidence, EvidenceKind
 from agent.texts import Spoken, say
 
@@ -32,30 +44,16 @@ log = logging.getLogger(__name__)
 
 DISK_LEFT_BYTES: Final = 512 << 20
 """What evidence leaves free on its disk: the journal's file, its WAL and its ballast live there too."""
-CHUNK_BYTES: Final = 1 << 20
-SUFFIXES: Final[Mapping[str, str]] = {"image/jpeg": ".jpg", "video/mp4": ".mp4"}
-UploadState = Literal["none", "due", "done", "failed"]
-"""none: nowhere to send it; failed: given up (a pre-signed address that has expired)."""
+UNINDEXED_MOST: Final = 1000
+"""Records that a start reads one by one: half a second on a slow disk, and the index (150 bytes each) is written once
+in a day or so."""
 
 
 class NoRoom(Spoken):
     """Evidence cannot be kept: the disk, or the quota."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One piece of evidence, with what became of its upload."""
-
-    evidence: Evidence
-    upload: UploadState = "none"
-
-    @property
-    def rank(self) -> tuple[bool, bool, str]:
-        """What goes first when room is needed: what is of no alarm, then what the district has, then the oldest."""
-        return self.evidence.alarm, self.upload == "due", self.evidence.id
-
-
-Removed = Callable[[str, Sequence[Evidence]], None]
+Removed = Callable[[str, Sequence[Entry]], None]
 """Hears why which evidence was removed: `quota`, `expired`."""
 
 
@@ -78,8 +76,10 @@ class EvidenceStore:
         self._keep_s = keep_s
         self._left_bytes = left_bytes
         self._on_removed = on_removed
-        self._records: dict[str, Record] = {}
+        self._entries: dict[str, Entry] = {}
         self._size = 0
+        self._unindexed = 0
+        """Settled entries that a start would have to read one by one."""
         self._promised = 0
         """Bytes of the disk that files which are being written may need."""
         self._lock = asyncio.Lock()
@@ -93,20 +93,26 @@ class EvidenceStore:
         """Take new limits; they act at the next `maintain`."""
         self._size_bytes, self._keep_s = size_bytes, keep_s
 
-    def get(self, id_: str) -> Evidence | None:
-        """One by its id."""
-        record = self._records.get(id_)
-        return record.evidence if record else None
+    def path(self, id_: str) -> Path | None:
+        """Where the file of one is."""
+        entry = self._entries.get(id_)
+        return self._folder / entry.file if entry else None
 
-    def latest(self, camera: str) -> Evidence | None:
-        """The newest picture of a camera."""
-        pictures = (r.evidence for r in self._records.values() if r.evidence.camera == camera)
-        return max((p for p in pictures if p.content_type == "image/jpeg"), key=lambda p: p.id, default=None)
+    async def get(self, id_: str) -> Evidence | None:
+        """One by its id; None also if its record cannot be read any more, which is told."""
+        if (path := self.path(id_)) is None:
+            return None
+        try:
+            return (await asyncio.to_thread(read_record, path, id_)).evidence
+        except (BadRecord, OSError) as error:
+            if id_ in self._entries:  # else it was removed meanwhile
+                log.warning(say("evidence.bad-record", path=record_path(path, id_), error=str(error)))
+            return None
 
-    def due(self) -> tuple[Evidence, ...]:
+    def due(self) -> tuple[str, ...]:
         """What is to be uploaded: of alarms first, then the oldest."""
-        waiting = [record.evidence for record in self._records.values() if record.upload == "due"]
-        return tuple(sorted(waiting, key=lambda one: (not one.alarm, one.id)))
+        waiting = [entry for entry in self._entries.values() if entry.due]
+        return tuple(entry.id for entry in sorted(waiting, key=lambda one: (not one.alarm, one.id)))
 
     async def load(self) -> None:
         """Read the records; remove what has none. Never raises: a broken record is told and left, and so is a folder
@@ -116,8 +122,9 @@ class EvidenceStore:
         except OSError as error:
             log.warning(say("evidence.unwritable", path=self._folder, reason=os_reason(error)))
             return
-        self._records = {record.evidence.id: record for record in found}
-        self._size = sum(record.evidence.bytes for record in found)
+        self._entries = {entry.id: entry for entry in found.entries}
+        self._size = sum(entry.bytes for entry in found.entries)
+        self._unindexed = found.read
 
     def draft(self, camera: str, kind: EvidenceKind, content_type: str = "image/jpeg") -> tuple[str, Path]:
         """Give an id and a path to write to; `keep` makes it evidence. Raises NoRoom when the folder cannot be made."""
@@ -173,7 +180,8 @@ class EvidenceStore:
             await asyncio.to_thread(write_record, record)
         except OSError as error:
             raise NoRoom(say("evidence.unwritable", path=path, reason=os_reason(error))) from None
-        self._records[id_] = record
+        self._entries[id_] = entry_of(record)
+        self._unindexed += record.upload != "due"
         self._size += evidence.bytes
         await self._trim()
         return evidence
@@ -191,21 +199,34 @@ class EvidenceStore:
 
     async def uploaded(self, id_: str, state: UploadState) -> None:
         """Note what became of an upload; the address it went to is forgotten."""
-        if (record := self._records.get(id_)) is None:
+        if (entry := self._entries.get(id_)) is None:
             return
-        self._records[id_] = record = Record(replace(record.evidence, put_url=None), state)
+        self._entries[id_] = replace(entry, due=state == "due")
+        self._unindexed += state != "due"
+        path = self._folder / entry.file
         try:
-            await asyncio.to_thread(write_record, record)
-        except OSError as error:  # it will be sent once more after a restart, which does no harm
-            log.warning(say("evidence.unwritable", path=record.evidence.path, reason=os_reason(error)))
+            await asyncio.to_thread(settle, path, id_, state)
+        except (BadRecord, OSError) as error:  # it will be sent once more after a restart, which does no harm
+            log.warning(say("evidence.bad-record", path=record_path(path, id_), error=str(error)))
 
     async def maintain(self) -> None:
         """Remove what is too old or too much."""
         horizon = self._clock.wall().timestamp() - self._keep_s
-        old = [r for r in self._records.values() if r.evidence.at.timestamp() < horizon and r.upload != "due"]
+        old = [entry for entry in self._entries.values() if entry.at_s < horizon and not entry.due]
         async with self._lock:
             await self._remove("expired", old)
         await self._trim()
+        if self._unindexed > UNINDEXED_MOST:
+            await self._index()
+
+    async def _index(self) -> None:
+        """Spare the next start its reading; a disk that does not take it costs that start some seconds."""
+        try:
+            await asyncio.to_thread(write_index, self._folder, [*self._entries.values()])
+        except OSError as error:
+            log.debug("no index of evidence: %s", os_reason(error))
+            return
+        self._unindexed = 0
 
     async def _trim(self) -> None:
         """Keep within the limits; what cannot be helped now is tried again with the next file."""
@@ -224,21 +245,21 @@ class EvidenceStore:
             over = max(self._size + size_bytes - self._size_bytes, wanted + self._left_bytes - free)
             if over <= 0:  # nearly always: a hundred thousand records are not put in order for nothing
                 return
-            going: list[Record] = []
-            for record in sorted(self._records.values(), key=lambda record: record.rank):
+            going: list[Entry] = []
+            for entry in sorted(self._entries.values(), key=lambda entry: entry.rank):
                 if over <= 0:
                     break
-                going.append(record)
-                over -= record.evidence.bytes
+                going.append(entry)
+                over -= entry.bytes
             await self._remove("quota", going)
             if over > 0:
                 raise NoRoom(say("evidence.no-room", size=size_bytes, free=free, left=self._left_bytes))
 
-    async def _remove(self, why: str, records: Sequence[Record]) -> None:
-        """Remove these. What the disk does not let go of (it is read-only, or has failed) stays in the records."""
-        gone = await asyncio.to_thread(unlink_all, [record.evidence for record in records])
+    async def _remove(self, why: str, entries: Sequence[Entry]) -> None:
+        """Remove these. What the disk does not let go of (it is read-only, or has failed) stays in the entries."""
+        gone = await asyncio.to_thread(unlink_all, self._folder, entries)
         for one in gone:
-            if self._records.pop(one.id, None):
+            if self._entries.pop(one.id, None):
                 self._size -= one.bytes
         if gone:
             self._on_removed(why, gone)
@@ -248,138 +269,3 @@ def free_bytes(folder: Path) -> int:
     """Free space of the disk that `folder` is on, for users that are not root."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
     return shutil.disk_usage(there).free
-
-
-def digest(path: Path) -> tuple[str, int]:
-    """SHA-256 in lower-case hex, and the size in bytes. Raises OSError."""
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256")
-        return found.hexdigest(), file.tell()
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a file so that a power cut leaves all of it or nothing. Raises OSError."""
-    temporary = path.with_suffix(path.suffix + ".part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o640)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def record_path(evidence: Evidence) -> Path:
-    """Where the record of a piece of evidence is."""
-    return evidence.path.with_name(f"{evidence.id}.json")
-
-
-def write_record(record: Record) -> None:
-    """Write one record. Raises OSError."""
-    one = record.evidence
-    value: dict[str, JsonValue] = {
-        "v": 1,
-        "id": one.id,
-        "kind": one.kind,
-        "camera": one.camera,
-        "file": one.path.name,
-        "sha256": one.sha256,
-        "bytes": one.bytes,
-        "at": one.at.isoformat(),
-        "event": one.event,
-        "alarm": one.alarm,
-        "seconds": one.seconds,
-        "content_type": one.content_type,
-        "put_url": one.put_url,
-        "upload": record.upload,
-    }
-    write_durably(record_path(one), json.dumps(value).encode())
-
-
-class BadRecord(ValueError):
-    """A record that cannot be read."""
-
-
-def parse_record(raw: bytes, folder: Path) -> Record:
-    """Read one record of a file in `folder`; raise BadRecord and nothing else."""
-    try:
-        value = json.loads(raw)
-        name = str(value["file"])
-        if "/" in name or value["upload"] not in UploadState.__args__:  # type: ignore[attr-defined]
-            raise BadRecord("file or upload")
-        if value["kind"] not in EvidenceKind.__args__ or value["content_type"] not in SUFFIXES:  # type: ignore[attr-defined]
-            raise BadRecord("kind or content_type")
-        at = datetime.fromisoformat(value["at"])
-        if at.tzinfo is None:
-            raise BadRecord("at has no zone")
-        evidence = Evidence(
-            id=str(ULID.from_str(value["id"])),
-            kind=value["kind"],
-            camera=str(value["camera"]),
-            path=folder / name,
-            sha256=str(value["sha256"]),
-            bytes=int(value["bytes"]),
-            at=at,
-            event=value["event"],
-            alarm=bool(value["alarm"]),
-            seconds=value["seconds"],
-            content_type=value["content_type"],
-            put_url=value["put_url"],
-        )
-        return Record(evidence, value["upload"])
-    except BadRecord:
-        raise
-    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise BadRecord(f"{type(error).__name__}: {error}") from None
-
-
-def read_folder(folder: Path) -> list[Record]:
-    """Read every record below `folder`; remove files that have none, which a power cut has left."""
-    records: list[Record] = []
-    if not folder.is_dir():
-        return records
-    for day in sorted(path for path in folder.iterdir() if path.is_dir()):
-        found = list(read_day(day))
-        records += found
-        known = {name for record in found for name in (record.evidence.path.name, record_path(record.evidence).name)}
-        for path in day.iterdir():
-            if path.name not in known and path.suffix in {".part", *SUFFIXES.values()}:
-                with suppress(OSError):  # a read-only disk: it does no harm there
-                    path.unlink(missing_ok=True)
-    return records
-
-
-def read_day(day: Path) -> Iterable[Record]:
-    """The records of one day whose files are there."""
-    for path in sorted(day.glob("*.json")):
-        try:
-            record = parse_record(path.read_bytes(), day)
-        except (BadRecord, OSError) as error:
-            log.warning(say("evidence.bad-record", path=path, error=str(error)))
-            continue
-        if record.evidence.path.exists():
-            yield record
-        else:
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
-
-
-def unlink_all(evidence: Iterable[Evidence]) -> list[Evidence]:
-    """Remove files and their records, and return those that are gone; the record goes last, so that a cut between
-    leaves nothing that lies."""
-    gone: list[Evidence] = []
-    for one in evidence:
-        try:
-            one.path.unlink(missing_ok=True)
-            record_path(one).unlink(missing_ok=True)
-        except OSError as error:
-            log.warning(say("evidence.unwritable", path=one.path, reason=os_reason(error)))
-            return gone
-        gone.append(one)
-        with suppress(OSError):  # other evidence of that day
-            one.path.parent.rmdir()
-    return gone

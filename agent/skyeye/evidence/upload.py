@@ -156,7 +156,9 @@ class Uploader:
             self._poke.clear()
             backoff.started(self._clock.boottime_ns())
             failed = False
-            for evidence in self._store.due():
+            for id_ in self._store.due():
+                if (evidence := await self._store.get(id_)) is None:
+                    continue
                 failed = not await self._send_one(evidence) or failed
                 if failed and not evidence.put_url:
                     break  # the folder is away: the rest would fail as well

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import SimClock
-from agent.skyeye.evidence.store import BadRecord, EvidenceStore, NoRoom, parse_record
-from agent.skyeye.model import Evidence
+from agent.skyeye.evidence.records import INDEX, BadRecord, Entry, parse_record
+from agent.skyeye.evidence.store import EvidenceStore, NoRoom
 
 START = datetime(2026, 11, 24, 8, 0, tzinfo=UTC)
 DAY_S = 86_400.0
@@ -24,7 +24,7 @@ class Heard:
     def __init__(self) -> None:
         self.removed: list[tuple[str, list[str]]] = []
 
-    def __call__(self, why: str, what: Sequence[Evidence]) -> None:
+    def __call__(self, why: str, what: Sequence[Entry]) -> None:
         self.removed.append((why, [one.id for one in what]))
 
 
@@ -69,7 +69,7 @@ async def test_over_the_quota_the_oldest_goes_first_and_alarms_last(
     first, second = await add(store, clock), await add(store, clock)
     third = await add(store, clock)
     assert heard.removed == [("quota", [first])]
-    assert [store.get(id_) is not None for id_ in (alarm, first, second, third)] == [True, False, True, True]
+    assert [store.path(id_) is not None for id_ in (alarm, first, second, third)] == [True, False, True, True]
 
 
 async def test_what_the_district_has_not_got_stays_longer(tmp_path: Path, clock: SimClock, heard: Heard) -> None:
@@ -79,7 +79,7 @@ async def test_what_the_district_has_not_got_stays_longer(tmp_path: Path, clock:
     await add(store, clock)
     await add(store, clock)
     assert heard.removed == [("quota", [other])]
-    assert store.get(due) is not None
+    assert store.path(due) is not None
 
 
 async def test_alarm_evidence_goes_when_there_is_nothing_else(tmp_path: Path, clock: SimClock, heard: Heard) -> None:
@@ -115,7 +115,7 @@ async def test_what_is_too_old_goes_unless_it_is_still_due(tmp_path: Path, clock
     clock.tick(DAY_S + 10)
     await store.maintain()
     assert heard.removed == [("expired", [old])]
-    assert store.get(due) is not None
+    assert store.path(due) is not None
 
 
 async def test_a_restart_finds_everything_again(tmp_path: Path, clock: SimClock, heard: Heard) -> None:
@@ -124,8 +124,8 @@ async def test_a_restart_finds_everything_again(tmp_path: Path, clock: SimClock,
     await store.uploaded(second, "done")
     again = make(tmp_path, clock, heard)
     await again.load()
-    assert [one.id for one in again.due()] == [first]
-    assert again.get(second) == store.get(second)
+    assert again.due() == (first,)
+    assert await again.get(second) == await store.get(second) is not None
     assert again.size == store.size
 
 
@@ -133,7 +133,7 @@ async def test_files_that_a_power_cut_left_without_a_record_are_removed(
     tmp_path: Path, clock: SimClock, heard: Heard
 ) -> None:
     store = make(tmp_path, clock, heard)
-    kept = store.get(await add(store, clock))
+    kept = await store.get(await add(store, clock))
     assert kept
     orphan, part = kept.path.with_name("01X-gate-clip.mp4"), kept.path.with_name("01X-gate-clip.mp4.part")
     orphan.write_bytes(b"half")
@@ -142,17 +142,83 @@ async def test_files_that_a_power_cut_left_without_a_record_are_removed(
     assert (kept.path.exists(), orphan.exists(), part.exists()) == (True, False, False)
 
 
+def found(folder: Path, suffix: str) -> list[Path]:
+    return sorted(folder.rglob(f"*{suffix}"))
+
+
+async def indexed(folder: Path, clock: SimClock, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> EvidenceStore:
+    """A store whose index is written at each `maintain`."""
+    monkeypatch.setattr("agent.skyeye.evidence.store.UNINDEXED_MOST", 0)
+    store = make(folder, clock, heard)
+    await add(store, clock, 100, alarm=True)
+    await add(store, clock, 200, upload=True)
+    await store.maintain()
+    return store
+
+
+async def test_a_start_with_an_index_finds_the_same_and_reads_only_what_it_has_not(
+    tmp_path: Path, clock: SimClock, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await indexed(tmp_path, clock, heard, monkeypatch)
+    later = await add(store, clock, 300)
+    assert len((tmp_path / "evidence" / INDEX).read_bytes().splitlines()) == 1  # what is due may change, and is read
+    plain = make(tmp_path, clock, heard)
+    await plain.load()
+    (tmp_path / "evidence" / INDEX).unlink()
+    read = make(tmp_path, clock, heard)
+    await read.load()
+    assert plain.due() == read.due() == store.due() != ()
+    assert plain.size == read.size == store.size == 600
+    assert plain.path(later) == store.path(later)
+
+
+async def test_what_an_index_has_and_the_folder_has_not_is_gone(
+    tmp_path: Path, clock: SimClock, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await indexed(tmp_path, clock, heard, monkeypatch)
+    found(tmp_path, ".jpg")[0].unlink()
+    index = tmp_path / "evidence" / INDEX
+    index.write_bytes(
+        index.read_bytes() + b'["01X", "../../etc/passwd", 1, 1, true]\n[1]\n{"a": \xff\n[[],{},"x",0,0]\n'
+    )
+    again = make(tmp_path, clock, heard)
+    await again.load()
+    assert again.size == sum(path.stat().st_size for path in found(tmp_path, ".jpg")) < store.size
+
+
+async def test_an_index_that_cannot_be_written_ends_nothing(
+    tmp_path: Path, clock: SimClock, heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "evidence" / f"{INDEX}.part").mkdir(parents=True)
+    store = await indexed(tmp_path, clock, heard, monkeypatch)
+    again = make(tmp_path, clock, heard)
+    await again.load()
+    assert again.size == store.size == 300
+
+
+async def test_evidence_whose_record_has_become_unreadable_is_told_and_not_uploaded(
+    tmp_path: Path, clock: SimClock, heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make(tmp_path, clock, heard)
+    broken = await add(store, clock, upload=True)
+    found(tmp_path, ".json")[0].write_text("{")
+    assert await store.get(broken) is None
+    assert f"{broken}.json" in caplog.text
+    await store.uploaded(broken, "done")
+    assert store.due() == ()
+
+
 async def test_a_broken_record_is_left_and_does_not_stop_the_others(
     tmp_path: Path, clock: SimClock, heard: Heard, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = make(tmp_path, clock, heard)
-    kept = store.get(await add(store, clock))
+    kept = await store.get(await add(store, clock))
     assert kept
     broken = kept.path.with_name("broken.json")
     broken.write_text("{")
     again = make(tmp_path, clock, heard)
     await again.load()
-    assert again.get(kept.id) is not None
+    assert again.path(kept.id) is not None
     assert broken.exists()
     assert "broken.json" in caplog.text
 
@@ -200,19 +266,19 @@ async def test_a_disk_that_lets_nothing_be_removed_ends_nothing(
         patch.setattr(Path, "unlink", refuse)
         clock.tick(2 * DAY_S)
         await store.maintain()
-        assert store.get(first) is not None
+        assert store.path(first) is not None
         assert heard.removed == []
         again = make(tmp_path, clock, heard)
         (tmp_path / "evidence" / "2026-11-24" / "left.part").touch()
         await again.load()
-        assert again.get(first) is not None
+        assert again.path(first) is not None
     with monkeypatch.context() as patch:
         patch.setattr("shutil.disk_usage", refuse)
         await store.maintain()
         with pytest.raises(NoRoom):
             await store.add("gate", "snapshot", b"x")
     await store.maintain()
-    assert store.get(first) is None
+    assert store.path(first) is None
     assert store.size == 0
 
 
