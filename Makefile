@@ -10,7 +10,7 @@ CODE   := agent drivers tests bench
 
 # Debian packages of the tests: brokers, networks, clocks and disks to break, systemd's own checks, a real RTSP server,
 # a real player, and a browser with a Chinese font.
-TEST_PACKAGES := mosquitto mosquitto-clients iproute2 nftables libfaketime strace systemd \
+TEST_PACKAGES := mosquitto mosquitto-clients iproute2 nftables libfaketime strace systemd srt-tools \
                  gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
                  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-tools gstreamer1.0-libav ffmpeg chromium \
                  fonts-wqy-zenhei \

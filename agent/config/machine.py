@@ -19,7 +19,7 @@ TLS: Final[KeyPath] = ("uplink", "tls")
 
 def check_files(config: Config) -> tuple[Problem, ...]:
     """Look for what is named in `config`; return what is missing or cannot be used. Reads files, changes nothing."""
-    return (*_check_tls(config), *_check_secrets(config), *_check_ports(config))
+    return (*_check_tls(config), *_check_media_ca(config), *_check_secrets(config), *_check_ports(config))
 
 
 def _check_tls(config: Config) -> list[Problem]:
@@ -37,6 +37,13 @@ def _check_tls(config: Config) -> list[Problem]:
             return [*problems, config.problem((*TLS, "key"), say("config.key-file"), error.text, None)]
         problems += _check_key(config, tls.cert, path, intact=not problems)
     return problems
+
+
+def _check_media_ca(config: Config) -> list[Problem]:
+    path = config.skyeye.media_ca
+    if path is None or (found := _pem_trouble(path)) is None:
+        return []
+    return [config.problem(("skyeye", "media_ca"), say("config.pem"), found, say("config.pem-fix", path=path))]
 
 
 def _pem_trouble(path: Path) -> Text | None:

@@ -135,6 +135,7 @@ class SkyeyeSettings(Settings):
     evidence_size_bytes: Size = Field(4 << 30, alias="evidence_size", ge=16 << 20)
     evidence_keep_s: Duration = Field(30 * 86_400.0, alias="evidence_keep", gt=0)
     media_hosts: tuple[MediaHost, ...] = ()
+    media_ca: AbsolutePath | None = None
     detector: AbsolutePath | None = None
     detector_classes: Names = ("person",)
     upload: UploadSettings | None = None

@@ -30,7 +30,8 @@ CONSOLE_MEMORY_BYTES: Final = 256 << 20
 RELOAD_S: Final = 10.0
 """An eye that has not taken a new configuration by then is started anew."""
 LIVE_SETTINGS: Final = (
-    *("memory_bytes", "evidence_size_bytes", "evidence_keep_s", "media_hosts", "upload", "clip_after_s"),
+    *("memory_bytes", "evidence_size_bytes", "evidence_keep_s", "media_hosts", "media_ca"),
+    *("upload", "clip_after_s"),
 )
 """Of [skyeye], what the eye takes over while it runs; for the rest it is started anew."""
 

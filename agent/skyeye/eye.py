@@ -107,7 +107,13 @@ class Eye:
         self.analyser = Analyser(self.hub, clock, self.watch.seen, settings)
         self.stock = Stock(self.cameras, Store(folder / "inventory"), self.core, clock, random.Random())
         self.patrols = Patrols(lambda: self._config.patrols, self.cameras, self.taker, self._judge, self.core, clock)
-        self.pusher = Pusher(self.hub, lambda: self._config.skyeye.media_hosts, clock, self._pushed)
+        self.pusher = Pusher(
+            self.hub,
+            lambda: self._config.skyeye.media_hosts,
+            clock,
+            self._pushed,
+            ca=lambda: self._config.skyeye.media_ca,
+        )
         self.media = MediaServer(media, self.hub, self._known, self._picture, self._evidence_path, clock)
         self.inspections: dict[str, Inspection] = {}
         self._members: dict[str, Membership] = {}

@@ -5,6 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
 import av
 import pytest
@@ -34,15 +35,18 @@ async def running(*command: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 
 @asynccontextmanager
-async def pushing(url: str) -> AsyncIterator[Pusher]:
-    file = GstStream.loop("h264", width=320, height=180, fps=10, kbps=200, gop=10).file
+async def pushing(
+    url: str, *, codec: Literal["h264", "h265"] = "h264", ca: Path | None = None
+) -> AsyncIterator[Pusher]:
+    file = GstStream.loop(codec, width=320, height=180, fps=10, kbps=200, gop=10).file
     assert file
     told: list[Mapping[str, JsonValue]] = []
     pusher = Pusher(
         Player({("gate", "main"): file}, speed=2),
-        lambda: ["127.0.0.1"],
+        lambda: ["127.0.0.1", "localhost"],
         SystemClock("UTC"),
         lambda _what, data: told.append(data),
+        ca=lambda: ca,
     )
     try:
         await pusher.start("gate", "main", url, 300)

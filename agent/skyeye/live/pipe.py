@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import ssl
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,6 +17,9 @@ from agent.skyeye.live.target import Target
 from agent.texts import Text, say
 
 OUTLET: Final = Path(__file__).with_name("outlet.py")
+SRT: Final = Path(__file__).with_name("srt.py")
+DEBIAN_CA: Final = "/etc/ssl/certs/ca-certificates.crt"
+"""Where Python's OpenSSL names no file: FFmpeg wants one."""
 EARLY_LIMIT: Final = 256
 """Fragments that wait for the process to start: ten seconds."""
 CONNECT_TIMEOUT_S: Final = 20.0
@@ -23,6 +27,8 @@ CONNECT_TIMEOUT_S: Final = 20.0
 GOODBYE_S: Final = 2.0
 """For a TEARDOWN; then the process is killed."""
 SAID_LIMIT: Final = 4096
+DETAIL_LIMIT: Final = 200
+"""Characters of what OpenSSL says of a certificate; the server chooses some of them."""
 REASONS: Final = {
     "ConnectionRefusedError": "live.push-refused",
     "TimeoutError": "live.push-unreachable",
@@ -32,9 +38,12 @@ REASONS: Final = {
     "HTTPNotFoundError": "live.push-path",
     "HTTPBadRequestError": "live.push-path",
     "HTTPOtherClientError": "live.push-path",
-    "ProtocolNotFoundError": "live.push-srt",
+    "NoLibrary": "live.push-srt",
+    "SrtUnreachable": "live.push-unreachable",
+    "SrtSecret": "live.push-login",
+    "SrtRejected": "live.push-srt-rejected",
 }
-"""What PyAV's errors mean here (av.error)."""
+"""What PyAV's errors (av.error) and those of our SRT (agent.skyeye.live.srt) mean here."""
 
 
 class PipeViewer:
@@ -83,7 +92,15 @@ class PipeViewer:
             self.over.set()
 
 
-async def run_outlet(viewer: PipeViewer, target: Target, on_running: Callable[[], None]) -> Text:
+async def srt_available() -> bool:
+    """Whether libsrt is installed: another process looks, so that it is not loaded into this one."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-I", str(SRT), stdin=asyncio.subprocess.DEVNULL, env={"PATH": os.defpath}
+    )
+    return await process.wait() == 0
+
+
+async def run_outlet(viewer: PipeViewer, target: Target, ca: Path | None, on_running: Callable[[], None]) -> Text:
     """Push what the viewer gets until something fails; returns the reason."""
     begun, over = asyncio.ensure_future(viewer.begun.wait()), asyncio.ensure_future(viewer.over.wait())
     try:
@@ -100,7 +117,7 @@ async def run_outlet(viewer: PipeViewer, target: Target, on_running: Callable[[]
             env={"PATH": os.defpath},
         )
         try:
-            return await _converse(process, viewer, target, over, on_running)
+            return await _converse(process, viewer, order_of(target, ca), over, on_running)
         finally:
             await _part(process)
     except OSError as error:
@@ -113,13 +130,12 @@ async def run_outlet(viewer: PipeViewer, target: Target, on_running: Callable[[]
 async def _converse(
     process: asyncio.subprocess.Process,
     viewer: PipeViewer,
-    target: Target,
+    order: bytes,
     over: asyncio.Future[Literal[True]],
     on_running: Callable[[], None],
 ) -> Text:
     assert process.stdin is not None
     assert process.stdout is not None
-    order = json.dumps({"url": target.url, "scheme": target.scheme}).encode() + b"\n"
     viewer.attach(process.stdin, order)
     timeout_s: float | None = CONNECT_TIMEOUT_S
     while True:
@@ -136,6 +152,19 @@ async def _converse(
         on_running()
 
 
+def order_of(target: Target, ca: Path | None) -> bytes:
+    """The first line that the process reads."""
+    order = {
+        "url": target.url,
+        "scheme": target.scheme,
+        "host": target.host,
+        "port": target.port,
+        "srt": dict(target.srt),
+        "ca": str(ca or ssl.get_default_verify_paths().cafile or DEBIAN_CA),
+    }
+    return json.dumps(order).encode() + b"\n"
+
+
 def understood(line: bytes) -> Text | None:
     """What the process says: a reason to end, or None when it runs."""
     with suppress(ValueError):
@@ -144,6 +173,8 @@ def understood(line: bytes) -> Text | None:
             if said.get("state") == "running":
                 return None
             kind = str(said.get("error", ""))
+            if kind == "Certificate":
+                return say("live.push-certificate", reason=str(said.get("detail", ""))[:DETAIL_LIMIT])
             if key := REASONS.get(kind):
                 return Text(key)
             return say("live.push-broken", kind=kind[:40])

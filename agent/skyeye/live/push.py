@@ -7,13 +7,12 @@ only its host and path are ever told.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Final, Literal
 
-import av
-from av.error import FFmpegError, ProtocolNotFoundError
 from ulid import ULID
 
 from agent.backoff import Backoff
@@ -23,7 +22,7 @@ from agent.control.protocol import text_json
 from agent.logs import Loudness
 from agent.model import JsonValue
 from agent.skyeye.live.channel import FragmentChannel, Hub
-from agent.skyeye.live.pipe import PipeViewer, run_outlet
+from agent.skyeye.live.pipe import PipeViewer, run_outlet, srt_available
 from agent.skyeye.live.target import BadTarget, Target, parse_target
 from agent.texts import Spoken, Text, say
 
@@ -34,6 +33,8 @@ PUSH_LIMIT: Final = 4
 RETRY_CAP_S: Final = 30.0
 """A media server that restarts is back within a minute."""
 SHORTEST_LEASE_S: Final = 5.0
+LEASE_LOOK_S: Final = 1.0
+"""A renewal may shorten a lease, too."""
 
 State = Literal["starting", "running", "waiting"]
 Why = Literal["lease", "stopped", "not-allowed", "closing"]
@@ -78,27 +79,38 @@ class Push:
 
 
 class Pusher:
-    """All pushes."""
+    """All pushes. `ca` gives the file of the authorities that TLS servers are trusted by, None for the system's."""
 
-    def __init__(self, hub: Hub, allowed: Callable[[], Sequence[str]], clock: Clock, on_change: OnChange) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        allowed: Callable[[], Sequence[str]],
+        clock: Clock,
+        on_change: OnChange,
+        *,
+        ca: Callable[[], Path | None] = lambda: None,
+        can_srt: Callable[[], Awaitable[bool]] = srt_available,
+    ) -> None:
         self._hub = hub
         self._allowed = allowed
         self._clock = clock
         self._on_change = on_change
+        self._ca = ca
+        self._can_srt = can_srt
         self._pushes: dict[str, Push] = {}
         self._loudness = Loudness()
 
     async def start(self, camera: str, role: StreamRole, url: str, lease_s: float) -> Mapping[str, JsonValue]:
         """Push a stream, or renew the lease of one that goes to the same address. Raises PushRefused, BadTarget."""
         target = parse_target(url, self._allowed())
+        if target.scheme == "srt" and not await self._can_srt():
+            raise PushRefused(say("live.push-srt"))
         expires_ns = self._clock.boottime_ns() + round(max(lease_s, SHORTEST_LEASE_S) * NS_PER_S)
         expires = self._clock.wall() + timedelta(seconds=max(lease_s, SHORTEST_LEASE_S))
         for push in self._pushes.values():
             if (push.camera, push.role, push.target.url) == (camera, role, url):
                 push.expires_ns, push.expires = expires_ns, expires
                 return push.view()
-        if target.scheme == "srt" and not srt_available():
-            raise PushRefused(say("live.push-srt"))
         if len(self._pushes) >= PUSH_LIMIT:
             raise PushRefused(say("live.push-too-many", limit=PUSH_LIMIT))
         push = Push(str(ULID()), camera, role, target, self._clock.wall(), expires_ns, expires)
@@ -151,7 +163,7 @@ class Pusher:
 
     async def _lease(self, push: Push) -> None:
         while (left_ns := push.expires_ns - self._clock.boottime_ns()) > 0:
-            await self._clock.sleep(left_ns / NS_PER_S)
+            await self._clock.sleep(min(left_ns / NS_PER_S, LEASE_LOOK_S))
 
     async def _feed(self, push: Push) -> None:
         """Try again and again. Ends only when the address is no longer allowed."""
@@ -183,19 +195,6 @@ class Pusher:
 
         channel.add(viewer)
         try:
-            return await run_outlet(viewer, push.target, running)
+            return await run_outlet(viewer, push.target, self._ca(), running)
         finally:
             channel.remove(viewer)
-
-
-def srt_available() -> bool:
-    """Whether FFmpeg, as it came with PyAV, speaks SRT. Nothing is connected: the address has no host."""
-    try:
-        container = av.open("srt://", "w", format="mpegts")
-        container.add_mux_stream("h264", width=16, height=16)
-        container.start_encoding()
-    except ProtocolNotFoundError:
-        return False
-    except (FFmpegError, ValueError):
-        return True
-    return True

@@ -6,20 +6,33 @@ not allowed by that.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from agent.texts import Spoken, say
 
-PORTS: Final = {"rtsp": 554, "rtmp": 1935, "srt": None}
-"""The schemes and their registered ports; SRT has none."""
+PORTS: Final = {"rtsp": 554, "rtsps": 322, "rtmp": 1935, "rtmps": 443, "srt": None}
+"""The schemes and their usual ports; SRT has none."""
 URL_LIMIT: Final = 1024
 PLAIN: Final = re.compile(r"[!#-;=?-\[\]_a-z~]+")
 """Printable ASCII but quotes, "<", ">", backslash, "^", backquote, braces and "|" (RFC 3986, 2: none stands bare)."""
 HOST: Final = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+SRT_KEYS: Final[Mapping[str, re.Pattern[str]]] = {
+    "streamid": re.compile(r"[ -~]{1,512}"),
+    "passphrase": re.compile(r"[ -~]{10,79}"),
+    "pbkeylen": re.compile(r"0|16|24|32"),
+    "latency": re.compile(r"[0-9]{1,4}"),
+    "mode": re.compile(r"caller"),
+    "transtype": re.compile(r"live"),
+    "pkt_size": re.compile(r"1316"),
+}
+"""What an SRT address may ask for, by the names of srt-live-transmit, latency in milliseconds (libsrt,
+API-socket-options.md; FFmpeg takes microseconds, so a number that is too large to be meant is refused). The last three
+change nothing, since we always call, and send seven packets of MPEG-TS at a time; but addresses have them."""
+SRT_USED: Final = ("streamid", "passphrase", "pbkeylen", "latency")
 
 
 class BadTarget(Spoken):
@@ -37,6 +50,8 @@ class Target:
     """With its credentials: for the one who opens it."""
     shown: str = ""
     """For people: neither credentials nor query, nor the last part of the path, which is the key of an RTMP stream."""
+    srt: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What the query of an SRT address asks for."""
 
 
 def parse_target(url: str, allowed: Sequence[str]) -> Target:
@@ -65,7 +80,25 @@ def read_target(url: str) -> Target:
     if not port or not host or parts.netloc.count("@") > 1 or parts.fragment or not _is_host(host):
         raise BadTarget(say("live.push-url"))
     where = _bracketed(host) + (f":{parts.port}" if parts.port else "")
-    return Target(parts.scheme, host, port, url, f"{parts.scheme}://{where}{_path_shown(parts.path)}")
+    srt: Mapping[str, str] = {}
+    if parts.scheme == "srt":
+        if "@" in parts.netloc or parts.path.strip("/"):  # a login is in the stream id, and there is no path
+            raise BadTarget(say("live.push-srt-url", known=", ".join(SRT_USED)))
+        srt = _srt_settings(parts.query)
+    return Target(parts.scheme, host, port, url, f"{parts.scheme}://{where}{_path_shown(parts.path)}", srt)
+
+
+def _srt_settings(query: str) -> Mapping[str, str]:
+    """`streamid=publish:gate&latency=200`. Raises BadTarget: a setting that is overlooked may be the encryption."""
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict") if query else []
+    except ValueError:
+        raise BadTarget(say("live.push-srt-url", known=", ".join(SRT_USED))) from None
+    settings = dict(pairs)
+    for key, value in pairs:
+        if len(settings) < len(pairs) or key not in SRT_KEYS or not SRT_KEYS[key].fullmatch(value):
+            raise BadTarget(say("live.push-srt-url", known=", ".join(SRT_USED)))
+    return {key: settings[key] for key in SRT_USED if key in settings}
 
 
 def _path_shown(path: str) -> str:

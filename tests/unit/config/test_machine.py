@@ -73,6 +73,13 @@ def test_a_file_that_is_no_certificate_is_told(tmp_path: Path) -> None:
     assert "没有可用的 PEM 证书" in found(tmp_path, tls(broken, cert, key))["uplink.tls.ca"]
 
 
+def test_the_authorities_of_media_servers_are_looked_for(tmp_path: Path) -> None:
+    missing = tmp_path / "none.pem"
+    assert set(found(tmp_path, f'[uplink]\nbrokers = ["mqtts://mq.example.cn"]\n[skyeye]\nmedia_ca = "{missing}"')) == {
+        "skyeye.media_ca"
+    }
+
+
 def test_a_key_of_another_certificate_is_told(tmp_path: Path) -> None:
     cert, _ = pair(tmp_path, "agent")
     _, key = pair(tmp_path, "other")

@@ -13,6 +13,7 @@ from agent.skyeye.live.push import PUSH_LIMIT
 from tests.sims.player import Player
 
 URL = "rtmp://pub:s3cret@media.example.cn/live/gate?key=s3cret"
+SRT_URL = "srt://media.example.cn:8890?streamid=publish:gate:pub:s3cret&passphrase=s3cret-s3cret"
 
 
 class Told(list[tuple[str, Mapping[str, JsonValue]]]):
@@ -34,7 +35,11 @@ class Rig:
         self.told = Told()
         self.hosts = ["media.example.cn"]
         self.player = Player({})
-        self.pusher = Pusher(self.player, lambda: self.hosts, self.clock, self.told)
+        self.srt = True
+        self.pusher = Pusher(self.player, lambda: self.hosts, self.clock, self.told, can_srt=self.can_srt)
+
+    async def can_srt(self) -> bool:
+        return self.srt
 
 
 @asynccontextmanager
@@ -69,6 +74,15 @@ async def test_the_same_push_again_renews_and_tells_nothing() -> None:
         await r.clock.advance(11)
         assert r.pusher.list() == []
         assert r.told.names == ["stream-started", "stream-stopped"]
+
+
+async def test_a_renewal_may_shorten_the_lease() -> None:
+    async with rig() as r:
+        await r.pusher.start("gate", "main", URL, 3600)
+        await r.pusher.start("gate", "main", URL, 10)
+        for _ in range(12):
+            await r.clock.advance(1)
+        assert r.pusher.list() == []
 
 
 async def test_a_failing_push_is_tried_again_with_growing_waits() -> None:
@@ -117,11 +131,17 @@ async def test_a_host_that_is_not_listed_is_refused_and_a_listed_one_may_be_take
         assert r.told[-1][1]["reason"] == "not-allowed"
 
 
-async def test_srt_is_refused_clearly_where_ffmpeg_has_none() -> None:
+async def test_srt_is_refused_clearly_where_its_library_is_not_installed() -> None:
     async with rig() as r:
+        r.srt = False
         with pytest.raises(PushRefused) as refused:
-            await r.pusher.start("gate", "main", "srt://media.example.cn:8890?streamid=publish:gate", 60)
+            await r.pusher.start("gate", "main", SRT_URL, 60)
         assert refused.value.text.key == "live.push-srt"
+        r.srt = True
+        view = await r.pusher.start("gate", "main", SRT_URL, 60)
+        await r.clock.advance(1)
+        assert view["url"] == "srt://media.example.cn:8890"
+        assert "s3cret" not in repr((view, r.told, r.pusher.list()))
 
 
 async def test_no_secret_is_told() -> None:

@@ -20,7 +20,9 @@ ALLOWED = ["media.example.cn", "10.0.0.1:1935", "[::1]"]
         ("rtmp://10.0.0.1/live/gate", "rtmp://10.0.0.1/live/..."),
         ("rtmp://10.0.0.1:1935/live/gate", "rtmp://10.0.0.1:1935/live/..."),
         ("rtsp://[0:0:0:0:0:0:0:1]:8554/x", "rtsp://[::1]:8554/..."),
-        ("srt://media.example.cn:8890?streamid=publish:gate&passphrase=s3cret", "srt://media.example.cn:8890"),
+        ("srt://media.example.cn:8890?streamid=publish:gate&passphrase=s3cret-s3cret", "srt://media.example.cn:8890"),
+        ("rtsps://media.example.cn/live/gate", "rtsps://media.example.cn/live/..."),
+        ("rtmps://media.example.cn/live/gate", "rtmps://media.example.cn/live/..."),
     ],
 )
 def test_allowed(url: str, shown: str) -> None:
@@ -61,6 +63,16 @@ def test_other_hosts_and_tricks_are_refused(url: str) -> None:
         ("file:///etc/passwd", "live.push-scheme"),
         ("concat:rtsp://media.example.cn/x", "live.push-scheme"),
         ("srt://media.example.cn", "live.push-url"),
+        ("srt://media.example.cn:8890?streamid=#!::r=gate", "live.push-url"),
+        ("srt://media.example.cn:8890/gate", "live.push-srt-url"),
+        ("srt://pub:s3cret@media.example.cn:8890", "live.push-srt-url"),
+        ("srt://media.example.cn:8890?streamid", "live.push-srt-url"),
+        ("srt://media.example.cn:8890?passphrase=short", "live.push-srt-url"),
+        ("srt://media.example.cn:8890?passphrase=long-enough&passphrase=another-one", "live.push-srt-url"),
+        ("srt://media.example.cn:8890?passhprase=misspelt-one", "live.push-srt-url"),
+        ("srt://media.example.cn:8890?latency=200000", "live.push-srt-url"),
+        ("srt://media.example.cn:8890?mode=listener", "live.push-srt-url"),
+        ("srt://media.example.cn:8890?streamid=%FF", "live.push-srt-url"),
         ("rtsp://media.example.cn:0x1/x", "live.push-url"),
         ("rtsp://media.example.cn:99999/x", "live.push-url"),
         ("rtsp:///x", "live.push-url"),
@@ -75,6 +87,18 @@ def test_what_is_no_address_to_push_to(url: str, key: str) -> None:
     with pytest.raises(BadTarget) as refused:
         parse_target(url, ALLOWED)
     assert refused.value.text.key == key
+
+
+def test_what_an_srt_address_asks_for() -> None:
+    used = "streamid=%23!::r=live/gate,m=publish&passphrase=s3cret-s3cret&pbkeylen=32&latency=250"
+    target = parse_target(f"srt://media.example.cn:8890?{used}&mode=caller&pkt_size=1316", ALLOWED)
+    assert target.srt == {
+        "streamid": "#!::r=live/gate,m=publish",
+        "passphrase": "s3cret-s3cret",
+        "pbkeylen": "32",
+        "latency": "250",
+    }
+    assert "s3cret" not in repr(target)
 
 
 def test_with_no_host_listed_nothing_is_allowed() -> None:
