@@ -8,7 +8,8 @@ stop it. A driver raises `DeviceError` for what only a restart can mend, and han
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Container, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,6 +40,8 @@ from agent.camera import (
     Unreachable,
 )
 from agent.clock import NS_PER_S, Clock
+from agent.ports import Baudrate, PortName
+from agent.secrets import Secret, SecretError
 from agent.texts import Spoken, Text, say
 from agent.units import BadSetting, Duration, Size
 
@@ -48,6 +51,7 @@ __all__ = [
     "BadFrame",
     "BadReply",
     "BadSetting",
+    "Baudrate",
     "BusDriver",
     "CameraDriver",
     "CameraError",
@@ -58,6 +62,7 @@ __all__ = [
     "Channel",
     "Clock",
     "Codec",
+    "Detail",
     "DeviceError",
     "Driver",
     "Duration",
@@ -69,16 +74,22 @@ __all__ = [
     "Link",
     "LoginGate",
     "LoginRefused",
+    "Modem",
     "Move",
     "NoReply",
     "NotOffered",
     "Plugin",
+    "PortName",
     "Preset",
     "Profile",
     "Recordings",
     "Sample",
     "SampleStatus",
     "Seat",
+    "Secret",
+    "SecretError",
+    "SerialDriver",
+    "SerialLine",
     "Size",
     "StreamFailed",
     "StreamRole",
@@ -86,6 +97,7 @@ __all__ = [
     "Text",
     "Transport",
     "Unreachable",
+    "pulse",
     "say",
 ]
 
@@ -93,6 +105,8 @@ Input = int | str
 """How a driver names one of its inputs: a number counted from 0, or a name."""
 SampleStatus = Literal["ok", "open", "short", "tamper", "low-battery"]
 """What a supervised input says of itself besides its value."""
+Detail = Mapping[str, str | int | float | bool]
+"""What a device says beside the value: account, zone, user, card. Never a secret; it is published."""
 T = TypeVar("T")
 
 REPR_BYTES: Final = 48
@@ -128,6 +142,10 @@ class Sample:
     `seen_ns` is the boot clock at the look. `previous_ns` is the boot clock at the last look before it, when the
     input still had its other value, or None if there was none or the device reports edges by itself: between the
     two the input may have changed at any time, which is what debouncing must know.
+
+    A device that names its inputs by itself (a panel's zones, a radio's buttons) may speak of one that no point has.
+    `kind` is then what it calls it (one of agent.kinds), so that it is told in the right lane. `detail` goes into the
+    event; `measure` is the measured value behind a boolean one, in `unit`.
     """
 
     input: Input
@@ -135,6 +153,15 @@ class Sample:
     seen_ns: int
     previous_ns: int | None = None
     status: SampleStatus = "ok"
+    kind: str | None = None
+    detail: Detail = field(default_factory=dict, hash=False)
+    measure: float | None = None
+    unit: str = ""
+
+
+def pulse(sample: Sample) -> tuple[Sample, Sample]:
+    """A press of something that has no release (a radio button, a read card): on, and off again at once."""
+    return sample, replace(sample, value=False, kind=None, detail={}, measure=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +189,37 @@ class Seat(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Modem:
+    """The input lines of a serial port, as RS-232 names them."""
+
+    cts: bool
+    dsr: bool
+    dcd: bool
+    ri: bool
+
+
+class SerialLine(Protocol):
+    """An open port of the driver's own. What came and was not read is bounded; a driver that reads too slowly for it
+    loses the oldest."""
+
+    async def read(self) -> bytes:
+        """Wait for bytes, and return all that have come. Raises DeviceError when the port is lost."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Send. Raises DeviceError if the port is lost or does not take it all at once."""
+        ...
+
+    def modem(self) -> Modem:
+        """The modem lines now. Raises DeviceError if the port is lost, or has none."""
+        ...
+
+    def set_modem(self, *, rts: bool, dtr: bool) -> None:
+        """Set the output lines. Raises DeviceError as above."""
+        ...
+
+
 class Link(Protocol):
     """What the runtime offers one running driver."""
 
@@ -179,6 +237,11 @@ class Link(Protocol):
         answers each with `wrote`. An output that is not in here is left alone."""
         ...
 
+    def serial(self, settings: "SerialDriver") -> AbstractAsyncContextManager[SerialLine]:
+        """Open a port for this driver alone; it is given back at the end of the block. Raises DeviceError that says
+        what is wrong with the port."""
+        ...
+
     def wrote(self, output: int, value: bool) -> None:
         """The device has confirmed an output."""
         ...
@@ -186,6 +249,10 @@ class Link(Protocol):
     async def emit(self, *samples: Sample) -> None:
         """Hand over samples; returns when every event that they cause is durable, so that the driver may then
         acknowledge its panel. Also counts as `alive`."""
+        ...
+
+    def measure(self, input: Input, value: float, unit: str) -> None:
+        """Hand over a measured value as it is now, for curves and rules: not durable, never waits."""
         ...
 
     def alive(self) -> None:
@@ -264,3 +331,14 @@ class BusDriver(Driver):
     def input_hold_s(self) -> float:
         """How long the device itself holds a short press (its own latch); 0 if it does not."""
         return 0.0
+
+
+class SerialDriver(Driver):
+    """A driver with a serial port of its own; `link.serial(self)` opens it. Subclasses give the defaults of their
+    device by declaring a field anew."""
+
+    port: PortName = Field(description="serial device, socket://host:port or rfc2217://host:port")
+    baudrate: Baudrate = Field(9600, description="speed of the line")
+    bytesize: Literal[7, 8] = Field(8, description="data bits")
+    parity: Literal["N", "E", "O"] = Field("N", description="parity")
+    stopbits: Literal[1, 2] = Field(1, description="stop bits")

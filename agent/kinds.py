@@ -33,8 +33,8 @@ class Kind:
     """Shows nothing on site: no lamp, no siren, no banner."""
     button: bool = False
     """Pressed by a person: a walk test goes from one to the next."""
-    events: tuple[str, str] | None = None
-    """The types of the two events of a status kind, at its start and at its end."""
+    events: tuple[str, str | None] | None = None
+    """The types of the two events of a status kind, at its start and at its end; None: its end is not told."""
 
     @property
     def lane(self) -> Lane:
@@ -66,21 +66,41 @@ KINDS: Final = _table(
     Kind("smoke", "alarm", 2, latch=True),
     Kind("perimeter", "alarm", 2, latch=True, can_disarm=True),
     Kind("intrusion", "alarm", 2, latch=True, can_disarm=True),
+    Kind("door-forced", "alarm", 2, latch=True, can_disarm=True),
+    Kind("chemical-store", "alarm", 2, latch=True, can_disarm=True),
+    Kind("door-held", "alarm", 3, can_disarm=True),
     Kind("water-leak", "alarm", 3),
     Kind("temperature", "alarm", 3),
     Kind("fan-stopped", "fault", 3),
     Kind("tamper", "fault", 2),
+    Kind("fence-voltage", "fault", 2),
+    Kind("supervision-lost", "fault", 2),
+    Kind("panel-trouble", "fault", 3),
     Kind("mains-lost", "fault", 3),
     Kind("battery-low", "fault", 4),
     # A bare door contact cannot tell a forced door from an opened one, so it reports and does not alarm.
     Kind("door", "status", 5, can_disarm=True, events=("campus.access.opened", "campus.access.closed")),
+    Kind("door-granted", "status", 5, events=("campus.access.granted", None)),
+    Kind("door-denied", "status", 4, events=("campus.access.denied", None)),
+    Kind("guard-tour", "status", 5, events=("campus.access.tour", None)),
+    Kind("armed", "status", 5, events=("campus.access.armed", "campus.access.disarmed")),
+    Kind("arm-key", "status", 5, events=("campus.input.on", "campus.input.off")),
+    Kind("drill-key", "status", 4, events=("campus.input.on", "campus.input.off")),
+    Kind("panel-test", "status", 5, events=("campus.test.panel", None)),
     Kind("input", "status", 5, can_disarm=True, events=("campus.input.on", "campus.input.off")),
 )
 """Every kind that a point may have, by name."""
 
+UNASSIGNED: Final = "unassigned"
+"""The fault of a device that speaks of an input that no point has."""
+
 FAULTS: Final = _table(
     *(kind for kind in KINDS.values() if kind.class_ == "fault"),
     Kind("offline", "fault", 2),
+    Kind("unassigned", "fault", 2),
+    Kind("measure", "fault", 3),
+    Kind("path", "fault", 2),
+    Kind("test-overdue", "fault", 4),
     Kind("line-open", "fault", 2),
     Kind("line-short", "fault", 2),
     Kind("stuck", "fault", 3),

@@ -17,9 +17,11 @@ from agent.alarms.outcome import Batch, FaultView, Outcome, PointView, Press
 from agent.alarms.point import PointWatch, end_orphan
 from agent.alarms.selectors import Refusal, Selector, parse_selector
 from agent.alarms.state import FAULT_PREFIX, POINT_PREFIX, BadSave, FaultRecord, PointRecord, load_fault, load_point
+from agent.alarms.strays import Strays, StrayView
 from agent.alarms.supervision import OFFLINE, DeviceWatch
 from agent.config.models import DeviceSettings, PointSettings
 from agent.driver import Input, Sample
+from agent.kinds import UNASSIGNED
 from agent.model import JsonValue, Lane, Moment, Stored
 from agent.texts import Language, Text, say
 
@@ -32,6 +34,7 @@ __all__ = [
     "PointView",
     "Press",
     "Refusal",
+    "StrayView",
 ]
 
 Key = tuple[str, str]
@@ -69,6 +72,9 @@ class Alarms:
         self._drill = False
         self.on_press: Callable[[Press], None] = lambda _press: None
         """Called with every press that counts, at once: before its event is committed."""
+        self.on_stray: Callable[[StrayView], None] = lambda _stray: None
+        """Called whenever a device speaks of an active input that no point has."""
+        self._strays: dict[str, Strays] = {}
 
     # --- start, restart, change of configuration
 
@@ -106,6 +112,9 @@ class Alarms:
         old_points, old_devices = self._points, self._devices
         self._settings = tuple(devices)
         self._build(moment)
+        self._strays.clear()
+        for known in devices:  # judged anew: there may be points for them now
+            self._faults.clear(batch, known.name, known.id, None, UNASSIGNED)
         self._keep_devices(old_devices, batch)
         for key, point in old_points.items():
             stays = self._points.get(key)
@@ -136,6 +145,8 @@ class Alarms:
             for point in inputs.get(sample.input, ()):
                 point.look(sample, batch, self._faults)
                 touched[device, point.settings.id] = point
+            if watch and sample.input not in inputs:
+                self._stray(watch, sample, batch)
         for point in touched.values():  # the time that has passed since the look counts as well
             if (due_ns := point.due_ns) is not None and due_ns <= batch.now_ns:
                 point.tick(batch, self._faults)
@@ -269,6 +280,12 @@ class Alarms:
         return self._faults.views()
 
     # --- inside
+
+    def _stray(self, watch: DeviceWatch, sample: Sample, batch: Batch) -> None:
+        settings = watch.settings
+        strays = self._strays.setdefault(settings.id, Strays())
+        if view := strays.look(settings.id, settings.name, sample, batch, self._faults):
+            self.on_stray(view)
 
     def _start(self, moment: Moment) -> None:
         if not self._started:

@@ -30,6 +30,8 @@ from agent.texts import Text, say
 NS_PER_MS: Final = 1_000_000
 UNSHOWN_LIMIT: Final = 64
 """Changes that wait for their commit. The journal commits in milliseconds; beyond this only the newest matter."""
+SENSED: Final = frozenset({"raised", "repeated", "restored"})
+"""The events that a look at the input causes; the others follow a person or the time."""
 CONFIGURATION: Final = "configuration"
 """The actor of a reset that nobody asked for: the point is gone."""
 
@@ -45,6 +47,8 @@ class PointWatch:
         self._ack_timeout_s = ack_timeout_s
         self._debounce = self._debouncer()
         self._status: SampleStatus = "ok"
+        self._beside: dict[str, JsonValue] = {}
+        """What the device said with its last look, for the event: `detail`, `measure`, `unit`."""
         self._escalate_ns: int | None = None
         self._stuck_ns: int | None = None
         self._shown = Shown()
@@ -57,6 +61,7 @@ class PointWatch:
         """Take one look at the input."""
         active = bool(sample.value) != (self.settings.contact == "nc")
         self._status = sample.status
+        self._beside = beside(sample)
         self._status_faults(batch, faults)
         self._edges(self._debounce.look(active, sample.seen_ns, sample.previous_ns), batch, faults)
 
@@ -280,10 +285,13 @@ class PointWatch:
     def _told(self, active: bool, batch: Batch) -> None:
         assert self.kind.events is not None, "a status kind has events"
         type_ = self.kind.events[0 if active else 1]
+        self.record = replace(self.record, since=batch.since)
+        if type_ is None:
+            return
         text = self._text(STATUS_TEXTS[type_])
         settings = self.settings
-        batch.event(type_, Lane.EVENT, self.device, settings.id, self.kind, settings.name, text, value=active)
-        self.record = replace(self.record, since=batch.since)
+        more: dict[str, JsonValue] = {"value": active, **self._beside}
+        batch.event(type_, Lane.EVENT, self.device, settings.id, self.kind, settings.name, text, **more)
 
     def _own_faults(self, batch: Batch, faults: FaultBook) -> None:
         """A fault point's own fault follows its value, and nothing is stuck that is released. Asked at every look, so
@@ -318,6 +326,8 @@ class PointWatch:
     def _tell(self, what: str, batch: Batch, text: Text, *, alarm: Alarm | None = None, **data: JsonValue) -> str:
         """Add a `campus.alarm.*` event; one that follows a raised event names it."""
         more: dict[str, JsonValue] = {"value": self.record.value}
+        if what in SENSED:
+            more |= self._beside
         if alarm:
             more["event"] = alarm.id
         more |= {name: member for name, member in data.items() if member is not None}
@@ -365,6 +375,14 @@ class PointWatch:
 
     def _text(self, key: str, **more: object) -> Text:
         return say(key, name=self.settings.name, kind=self.kind.text, **more)
+
+
+def beside(sample: Sample) -> dict[str, JsonValue]:
+    """What a sample says beside its value, as members of an event's data."""
+    more: dict[str, JsonValue] = {"detail": dict(sample.detail)} if sample.detail else {}
+    if sample.measure is not None:
+        more |= {"measure": sample.measure, "unit": sample.unit}
+    return more
 
 
 def end_orphan(batch: Batch, record: PointRecord) -> None:

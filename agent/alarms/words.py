@@ -23,6 +23,12 @@ FAULT_TEXTS: Final = {
 STATUS_TEXTS: Final = {
     "campus.access.opened": "alarms.opened",
     "campus.access.closed": "alarms.closed",
+    "campus.access.granted": "alarms.granted",
+    "campus.access.denied": "alarms.denied",
+    "campus.access.tour": "alarms.tour",
+    "campus.access.armed": "alarms.armed",
+    "campus.access.disarmed": "alarms.disarmed",
+    "campus.test.panel": "alarms.panel-test",
     "campus.input.on": "alarms.on",
     "campus.input.off": "alarms.off",
 }

@@ -7,10 +7,12 @@ never wait: what cannot be written at once means that the port is stuck, since r
 import asyncio
 import contextlib
 import errno
+import fcntl
 import ipaddress
 import os
 import re
 import socket
+import struct
 import termios
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from urllib.parse import urlsplit
 
 from agent.bus.ports import group_of, holder, is_character_device, port_names, user_name
 from agent.bus.worker import StillRunning, Worker
-from agent.driver import DeviceError
+from agent.driver import DeviceError, Modem
 from agent.texts import Text, say
 
 if TYPE_CHECKING:
@@ -39,6 +41,11 @@ KEEPALIVE_COUNT: Final = 3
 """A serial server that lost power answers nothing: with these it is found in 11 s even if nothing is sent."""
 TCP_USER_TIMEOUT_MS: Final = 10_000
 """The same for one that dies with our request unacknowledged: as long as a device may be silent by default."""
+
+MODEM_BITS: Final = struct.Struct("i")
+"""How TIOCMGET and its like hand over the modem lines (ioctl_tty(2))."""
+NO_MODEM: Final = (errno.EINVAL, errno.ENOTTY, errno.ENOTSUP)
+"""What a port without modem lines says to that: a pseudo-terminal, a socket."""
 
 
 class PortSettings(Protocol):
@@ -80,6 +87,14 @@ class BytePort(Protocol):
 
     def drain(self) -> bytes:
         """Take what has come and was not handed over yet."""
+        ...
+
+    def modem(self) -> Modem:
+        """The modem lines now. Raises DeviceError if the port has none."""
+        ...
+
+    def set_modem(self, *, rts: bool, dtr: bool) -> None:
+        """Set the output lines. Raises DeviceError if the port has none."""
         ...
 
     def close(self) -> None:
@@ -309,6 +324,29 @@ class FdPort:
             return os.read(self._fd, READ_BYTES)
         except OSError:  # nothing there; or lost, which the loop will tell
             return b""
+
+    def modem(self) -> Modem:
+        bits = self._modem_bits(termios.TIOCMGET)
+        return Modem(
+            cts=bool(bits & termios.TIOCM_CTS),
+            dsr=bool(bits & termios.TIOCM_DSR),
+            dcd=bool(bits & termios.TIOCM_CAR),
+            ri=bool(bits & termios.TIOCM_RNG),
+        )
+
+    def set_modem(self, *, rts: bool, dtr: bool) -> None:
+        on = (termios.TIOCM_RTS if rts else 0) | (termios.TIOCM_DTR if dtr else 0)
+        self._modem_bits(termios.TIOCMBIS, on)
+        self._modem_bits(termios.TIOCMBIC, (termios.TIOCM_RTS | termios.TIOCM_DTR) ^ on)
+
+    def _modem_bits(self, request: int, bits: int = 0) -> int:
+        try:
+            (found,) = MODEM_BITS.unpack(fcntl.ioctl(self._fd, request, MODEM_BITS.pack(bits)))
+        except OSError as error:
+            if error.errno in NO_MODEM:
+                raise DeviceError(say("bus.no-modem", port=self._name)) from error
+            raise lost_error(self._name, error.strerror) from error
+        return int(found)
 
     def close(self) -> None:
         if not self._closed:

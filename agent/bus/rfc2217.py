@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from agent.bus.port import PortSettings, lost_error, set_tcp_options
 from agent.bus.worker import Worker
-from agent.driver import DeviceError
+from agent.driver import DeviceError, Modem
 from agent.texts import say
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class Rfc2217Port:
         self._port = port
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._later = (True, True)
         self._unread = bytearray()
         self._guard = threading.Lock()
         self._requests: queue.Queue[bytes | None] = queue.Queue(WRITE_QUEUE)
@@ -108,6 +109,25 @@ class Rfc2217Port:
             data = bytes(self._unread)
             self._unread.clear()
         return data
+
+    def modem(self) -> Modem:
+        """The lines as the server told them last; it tells changes by itself (RFC 2217, NOTIFY-MODEMSTATE)."""
+        try:
+            port = self._port
+            return Modem(cts=bool(port.cts), dsr=bool(port.dsr), dcd=bool(port.cd), ri=bool(port.ri))
+        except (OSError, ValueError) as error:
+            raise lost_error(self._name, str(error)) from error
+
+    def set_modem(self, *, rts: bool, dtr: bool) -> None:
+        # Each waits for the server's word: not on the loop.
+        self._later = (rts, dtr)
+        threading.Thread(target=self._set_lines, name=f"{self._name} lines", daemon=True).start()
+
+    def _set_lines(self) -> None:
+        try:
+            self._port.rts, self._port.dtr = self._later
+        except (OSError, ValueError) as error:
+            self._tell(self._lost, str(error))
 
     def close(self) -> None:
         if not self._closed:

@@ -91,7 +91,7 @@ def _ids(part: CameraPart, key: str, things: Sequence[object]) -> list[tuple[Key
 def check_patrols(parts: Parts, report: Report) -> None:
     """The cameras that patrols name."""
     known = [id_ for _, id_ in parts.ids.get("camera", [])]
-    for at, patrol in parts.patrols:
+    for at, patrol in parts.plain.get("patrol", ()):
         for number, stop in enumerate(patrol.stops):
             if stop.camera not in known:
                 remedy: Text = did_you_mean(stop.camera, known) if known else say("config.add-array", name="camera")

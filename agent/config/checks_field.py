@@ -10,7 +10,7 @@ from agent.config.report import Report
 from agent.config.sections import DevicePart, Parts, build_device
 from agent.config.timing import bus_timing
 from agent.config.values import ID_PATTERN, did_you_mean
-from agent.driver import BusDriver
+from agent.driver import BusDriver, SerialDriver
 from agent.kinds import KINDS
 from agent.texts import Text, say
 from agent.units import format_duration, shown
@@ -42,8 +42,14 @@ def check_field(parts: Parts, report: Report) -> None:
 def check_ports(parts: Parts, report: Report) -> None:
     """Two conductors on one line would talk into each other's exchanges."""
     first: dict[str, KeyPath] = {}
-    for at, bus in parts.readable_buses:
-        if (port := bus.get("port")) is None:
+    ports = [(at, bus.get("port")) for at, bus in parts.readable_buses]
+    ports += [
+        (part.at, getattr(part.readable_driver, "port", None))
+        for part in parts.devices
+        if isinstance(part.readable_driver, SerialDriver)
+    ]
+    for at, port in ports:
+        if port is None:
             continue
         if port in first:
             found = say("config.also-at", value=shown(port), place=report.place((*first[port], "port"), at))

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from agent.config.calendar import CalendarSettings
 from agent.config.checks import check_general
 from agent.config.checks_camera import check_cameras
 from agent.config.checks_field import check_field
@@ -57,7 +58,8 @@ def _build(parts: Parts, report: Report, merged: Merged, sources: tuple[Path, ..
         cameras=tuple(build_camera(part) for part in parts.cameras),
         console=parts.tables.get("console"),
         skyeye=parts.tables.get("skyeye", SkyeyeSettings()),
-        patrols=tuple(patrol for _, patrol in parts.patrols),
+        patrols=tuple(patrol for _, patrol in parts.plain.get("patrol", ())),
+        calendar=parts.tables.get("calendar", CalendarSettings()),
         control=parts.tables.get("control", ControlSettings()),
         sources=sources,
         warnings=tuple(report.warnings),

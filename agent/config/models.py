@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import AfterValidator, Field, SerializeAsAny
 
 from agent.config.base import Settings
+from agent.config.calendar import CalendarSettings
 from agent.config.merge import Origins, locate
 from agent.config.points import LampMeans, PointSettings
 from agent.config.problems import KeyPath, Problem, dotted
@@ -24,18 +25,16 @@ from agent.config.skyeye import (
 )
 from agent.config.values import (
     AbsolutePath,
-    Baudrate,
     Broker,
     District,
     Id,
-    ListenAddress,
-    PortName,
     School,
     TimezoneName,
     Verb,
 )
 from agent.driver import Driver, Link
 from agent.model import Site
+from agent.ports import Baudrate, ListenAddress, PortName
 from agent.secrets import Secret, SecretError
 from agent.texts import Language, Text
 from agent.units import Duration, Size
@@ -226,6 +225,7 @@ class Config(Settings):
     console: ConsoleSettings | None = None
     skyeye: SkyeyeSettings = SkyeyeSettings()
     patrols: tuple[PatrolSettings, ...] = ()
+    calendar: CalendarSettings = CalendarSettings()
     control: ControlSettings = ControlSettings()
     sources: tuple[Path, ...] = ()
     """The files that it was read from."""

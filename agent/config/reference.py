@@ -51,6 +51,7 @@ def tables() -> Iterator[str]:
     yield section("[[camera.line]]", LineSettings)
     yield section("[[patrol]]", PatrolSettings)
     yield section("[[patrol.stop]]", StopSettings)
+    yield section("[calendar]", TABLES["calendar"])
     yield section("[skyeye]", TABLES["skyeye"])
     yield section("[skyeye.upload]", UploadSettings)
     for name in ("console", "control"):

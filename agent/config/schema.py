@@ -39,7 +39,19 @@ def schema() -> Json:
     for name, model in ARRAYS.items():
         item = _plugged(model, name) if name in PLUGGED else _table(model)
         properties[name] = {"description": _about(name), "type": "array", "items": item}
-    order = ["site", "journal", "uplink", "bus", "device", "camera", "patrol", "skyeye", "console", "control"]
+    order = [
+        "site",
+        "journal",
+        "uplink",
+        "bus",
+        "device",
+        "camera",
+        "patrol",
+        "calendar",
+        "skyeye",
+        "console",
+        "control",
+    ]
     return {
         "$schema": DIALECT,
         "title": "campus-agent",

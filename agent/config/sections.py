@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError, create_model
 
+from agent.config.calendar import CalendarSettings
 from agent.config.drivers import NoDriver, find_camera_driver, find_driver
 from agent.config.fields import keys_of
 from agent.config.merge import Merged, frozen
@@ -42,6 +43,7 @@ TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "console": ConsoleSettings,
     "control": ControlSettings,
     "skyeye": SkyeyeSettings,
+    "calendar": CalendarSettings,
 }
 ARRAYS: Final[Mapping[str, type[BaseModel]]] = {
     "bus": BusSettings,
@@ -85,7 +87,8 @@ class Parts:
     readable_buses: list[tuple[KeyPath, Mapping[str, Any]]] = field(default_factory=list)
     """Of every bus the fields that could be read."""
     cameras: list[CameraPart] = field(default_factory=list)
-    patrols: list[tuple[KeyPath, PatrolSettings]] = field(default_factory=list)
+    plain: dict[str, list[tuple[KeyPath, Any]]] = field(default_factory=dict)
+    """The items of arrays that hold neither points nor a driver's keys, by array: `patrol`."""
     devices: list[DevicePart] = field(default_factory=list)
     ids: dict[str, list[tuple[KeyPath, str]]] = field(default_factory=dict)
     """Every id that is written, by array, also those of things that could not be read."""
@@ -177,13 +180,12 @@ def _item(parts: Parts, report: Report, array: str, at: KeyPath, raw: dict[str, 
         parts.readable_buses.append((at, readable_fields(BusSettings, raw)))
         if (bus := _table(report, BusSettings, raw, at)) is not None:
             parts.buses.append((at, bus))
-    elif array == "patrol":
-        if (patrol := _table(report, PatrolSettings, raw, at)) is not None:
-            parts.patrols.append((at, patrol))
     elif array == "camera":
         parts.cameras.append(_plugged(parts, report, at, raw, CameraHead, find_camera_driver))
-    else:
+    elif array == "device":
         parts.devices.append(_plugged(parts, report, at, raw, DeviceHead, find_driver))
+    elif (item := _table(report, ARRAYS[array], raw, at)) is not None:
+        parts.plain.setdefault(array, []).append((at, item))
 
 
 def _plugged(

@@ -6,6 +6,7 @@ from pydantic import Field, SerializeAsAny
 
 from agent.camera import Codec
 from agent.config.base import Settings
+from agent.config.calendar import EVERY_DAY, Day
 from agent.config.points import PointSettings
 from agent.config.values import AbsolutePath, CameraAddress, ClockSpan, ClockTime, GbId, Id, MediaHost, UploadUrl
 from agent.driver import CameraDriver
@@ -16,8 +17,6 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Place = tuple[Fraction, Fraction]
 """A place in the picture, from the upper left corner: parts of its width and height."""
 Sought = Literal["motion", "intrusion", "loitering", "crowd", "object-left"]
-Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-EVERY_DAY: Final[tuple[Day, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 Names = tuple[Annotated[str, Field(min_length=1, max_length=64)], ...]
 DEFAULT_PREROLL_S: Final = 10.0
 """Of a camera that a point names: what led to an alarm is worth more than what follows it."""

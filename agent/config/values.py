@@ -2,26 +2,29 @@
 and the JSON Schema says the same as far as a schema can."""
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final
-from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import AfterValidator, BeforeValidator, GetCoreSchemaHandler, ValidationInfo, WithJsonSchema
+from pydantic import BeforeValidator, GetCoreSchemaHandler, ValidationInfo, WithJsonSchema
 from pydantic_core import CoreSchema, core_schema
 
 from agent.kinds import KINDS
+from agent.ports import (
+    is_bare,
+    split_url,
+    text_type,
+)
 from agent.texts import Text, say
 from agent.units import FROM_TOML, BadSetting, type_of
 
 MQTT_PORT: Final = 1883
 MQTTS_PORT: Final = 8883
 """Registered with IANA as mqtt and secure-mqtt."""
-PORT_MAX: Final = 65_535
 
 ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 """Ids become levels of MQTT topics and parts of URIs: no "/", "+", "#", no leading "$" (MQTT 5.0, 4.7), nothing that
@@ -31,12 +34,7 @@ SCHOOL_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
 GB_ID_PATTERN: Final = r"^[0-9]{20}$"
 """GB/T 28181-2022, annex E: 20 digits."""
 VERB_PATTERN: Final = r"^[a-z][a-z0-9-]{0,31}$"
-BAUDRATES: Final = (300, 600, 1200, 2400, 4800, 9600, 14400, 19200, 28800, 38400, 57600, 76800, 115200, 230400, 460800)
-"""What RS-485 and RS-232 equipment in schools can be set to."""
-SOCKET_SCHEMES: Final = ("socket", "rfc2217")
-"""Serial ports behind a network; the names are pyserial's."""
 CLOCK_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
-HOST_CHARS: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}")
 
 
 def nearest(word: object, known: Collection[str]) -> str | None:
@@ -53,17 +51,6 @@ def did_you_mean(word: object, known: Collection[str]) -> Text:
     return say("config.one-of", known=", ".join(sorted(known))) if known else say("config.none-known")
 
 
-def _text_type(check: Callable[[str], str], expected: Text) -> BeforeValidator:
-    """A validator of strings: `check` gets nothing else."""
-
-    def validate(value: object) -> str:
-        if not isinstance(value, str):
-            raise BadSetting(expected, type_of(value))
-        return check(value)
-
-    return BeforeValidator(validate)
-
-
 def _matching(pattern: str, expected: Text) -> BeforeValidator:
     compiled = re.compile(pattern.removeprefix("^").removesuffix("$"))
 
@@ -72,7 +59,7 @@ def _matching(pattern: str, expected: Text) -> BeforeValidator:
             raise BadSetting(expected, value)
         return value
 
-    return _text_type(check, expected)
+    return text_type(check, expected)
 
 
 def _kind(value: str) -> str:
@@ -95,12 +82,6 @@ def _timezone(value: str) -> str:
     return value
 
 
-def _baudrate(value: int) -> int:
-    if value not in BAUDRATES:
-        raise BadSetting(say("config.baudrate", known=", ".join(map(str, BAUDRATES))), value)
-    return value
-
-
 def _input(value: object) -> int | str:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
@@ -120,22 +101,6 @@ def _absolute(value: object, info: ValidationInfo) -> Path:
     return Path(value)
 
 
-def _port_name(value: str) -> str:
-    if value.startswith("/") and "\0" not in value:
-        return value
-    parts = _split(value)
-    if parts is None or parts.scheme not in SOCKET_SCHEMES or _port_of(parts) is None or not _is_bare(parts):
-        raise BadSetting(say("config.port"), value)
-    return value
-
-
-def _listen(value: str) -> str:
-    parts = _split(f"tcp://{value}")
-    if parts is None or _port_of(parts) is None or not _is_bare(parts):
-        raise BadSetting(say("config.listen"), value)
-    return value
-
-
 def _clock_time(value: str) -> str:
     if not CLOCK_TIME.fullmatch(value):
         raise BadSetting(say("config.clock-time"), value)
@@ -150,36 +115,17 @@ def _clock_span(value: str) -> str:
 
 
 def _media_host(value: str) -> str:
-    parts = _split(f"tcp://{value}")
-    if parts is None or not _is_bare(parts):
+    parts = split_url(f"tcp://{value}")
+    if parts is None or not is_bare(parts):
         raise BadSetting(say("config.media-host"), value)
     return value
 
 
 def _upload_url(value: str) -> str:
-    parts = _split(value)
+    parts = split_url(value)
     if parts is None or parts.scheme not in ("http", "https") or "@" in parts.netloc or parts.query or parts.fragment:
         raise BadSetting(say("config.upload-url"), value)
     return value
-
-
-def _split(url: str) -> SplitResult | None:
-    """Split a URL; None if it is none (urlsplit raises for bad brackets, `.port` for bad ports)."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts if parts.hostname and HOST_CHARS.fullmatch(parts.hostname) else None
-
-
-def _port_of(parts: SplitResult) -> int | None:
-    return parts.port if parts.port and parts.port <= PORT_MAX else None
-
-
-def _is_bare(parts: SplitResult) -> bool:
-    """Nothing but scheme, host and port."""
-    return parts.path in ("", "/") and not parts.query and not parts.fragment and "@" not in parts.netloc
 
 
 def _address(value: str) -> str:
@@ -203,10 +149,10 @@ class Broker:
             return value
         if not isinstance(value, str):
             raise BadSetting(say("config.broker"), type_of(value))
-        parts = _split(value)
+        parts = split_url(value)
         if parts is not None and "@" in parts.netloc:
             raise BadSetting(say("config.broker"), value, say("config.broker-credentials"))
-        if parts is None or parts.scheme not in ("mqtt", "mqtts") or not _is_bare(parts) or parts.port == 0:
+        if parts is None or parts.scheme not in ("mqtt", "mqtts") or not is_bare(parts) or parts.port == 0:
             raise BadSetting(say("config.broker"), value)
         tls = parts.scheme == "mqtts"
         return cls(tls, str(parts.hostname), parts.port or (MQTTS_PORT if tls else MQTT_PORT))
@@ -240,42 +186,33 @@ Verb = Annotated[
     str, _matching(VERB_PATTERN, say("config.verb")), WithJsonSchema({"type": "string", "pattern": VERB_PATTERN})
 ]
 KindName = Annotated[
-    str, _text_type(_kind, say("config.kind")), WithJsonSchema({"type": "string", "enum": sorted(KINDS)})
+    str, text_type(_kind, say("config.kind")), WithJsonSchema({"type": "string", "enum": sorted(KINDS)})
 ]
-TimezoneName = Annotated[str, _text_type(_timezone, say("config.timezone"))]
-Baudrate = Annotated[int, AfterValidator(_baudrate), WithJsonSchema({"type": "integer", "enum": list(BAUDRATES)})]
+TimezoneName = Annotated[str, text_type(_timezone, say("config.timezone"))]
 InputName = Annotated[
     int | str,
     BeforeValidator(_input),
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "minLength": 1}]}),
 ]
 AbsolutePath = Annotated[Path, BeforeValidator(_absolute), WithJsonSchema({"type": "string", "pattern": "^/"})]
-PortName = Annotated[
-    str,
-    _text_type(_port_name, say("config.port")),
-    WithJsonSchema({"type": "string", "pattern": r"^(/|(socket|rfc2217)://[^@/]+:[0-9]+/?$)"}),
-]
-ListenAddress = Annotated[
-    str, _text_type(_listen, say("config.listen")), WithJsonSchema({"type": "string", "pattern": r"^.+:[0-9]+$"})
-]
 CameraAddress = Annotated[
-    str, _text_type(_address, say("config.address")), WithJsonSchema({"type": "string", "pattern": r"^[^@]+$"})
+    str, text_type(_address, say("config.address")), WithJsonSchema({"type": "string", "pattern": r"^[^@]+$"})
 ]
 ClockTime = Annotated[
     str,
-    _text_type(_clock_time, say("config.clock-time")),
+    text_type(_clock_time, say("config.clock-time")),
     WithJsonSchema({"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"}),
 ]
 ClockSpan = Annotated[
     str,
-    _text_type(_clock_span, say("config.clock-span")),
+    text_type(_clock_span, say("config.clock-span")),
     WithJsonSchema({"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$"}),
 ]
 MediaHost = Annotated[
-    str, _text_type(_media_host, say("config.media-host")), WithJsonSchema({"type": "string", "pattern": "^[^/@]+$"})
+    str, text_type(_media_host, say("config.media-host")), WithJsonSchema({"type": "string", "pattern": "^[^/@]+$"})
 ]
 UploadUrl = Annotated[
     str,
-    _text_type(_upload_url, say("config.upload-url")),
+    text_type(_upload_url, say("config.upload-url")),
     WithJsonSchema({"type": "string", "pattern": "^https?://[^@]+$"}),
 ]

@@ -14,6 +14,7 @@ from agent.clock import NS_PER_S, Clock
 from agent.config.models import Config
 from agent.control import ControlServer, socket_candidates
 from agent.journal import Journal, Trouble, read_floor
+from agent.kinds import UNASSIGNED
 from agent.model import JsonValue, Lane, new_event
 from agent.runtime.clockwatch import ClockWatch
 from agent.runtime.desk import AlarmDesk
@@ -220,7 +221,7 @@ class Core:
         for name in ("configuration", *(set(STORE_FAULTS.values()) - {"storage"})):  # found anew if they still stand
             await self._desk.fault(name, None)
         for device in self._parts.config.devices:
-            for name in ("bus", "driver", "output"):  # judged anew
+            for name in ("bus", "driver", "output", UNASSIGNED):  # judged anew
                 await self._desk.fault(name, None, device=device.id)
 
     def _publish_states(self) -> None:

@@ -3,13 +3,15 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Final
 
 from agent.backoff import Backoff
-from agent.bus import Bus
+from agent.bus import Bus, OwnLine, own_line
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import DeviceSettings
-from agent.driver import BadFrame, DeviceError, Sample, Seat
+from agent.driver import BadFrame, DeviceError, Input, Sample, Seat, SerialDriver
 from agent.journal import JournalError
 from agent.kinds import KINDS
 from agent.logs import Loudness
@@ -32,6 +34,17 @@ MOST_AWAY: Final = 5
 take some 5 % of the line, and every one is asked within 10 s."""
 CONFIRM_TIMEOUT_S: Final = 5.0
 """How long an output command waits for the device's word; 32 units at 9600 baud come round in one second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A measured value of one input of a device, at a boot clock time."""
+
+    device: str
+    input: Input
+    value: float
+    unit: str
+    seen_ns: int
 
 
 class DeviceLink:
@@ -58,6 +71,7 @@ class DeviceLink:
         self._tasks: set[asyncio.Task[None]] = set()
         self.identity: dict[str, str] = {}
         self.on_inventory: Callable[[], None] = lambda: None
+        self.on_measure: Callable[[Measure], None] = lambda _measure: None
         self.online = False
         self.error: Text | None = None
 
@@ -77,6 +91,12 @@ class DeviceLink:
     def heard_ns(self) -> int:
         """Boot clock when the device was last heard; 0 if never."""
         return self._heard_ns
+
+    def serial(self, settings: SerialDriver) -> AbstractAsyncContextManager[OwnLine]:
+        return own_line(settings)
+
+    def measure(self, input: Input, value: float, unit: str) -> None:
+        self.on_measure(Measure(self.device.id, input, value, unit, self._clock.boottime_ns()))
 
     def want(self, values: Mapping[int, bool]) -> None:
         """Set the outputs that the agent wants now."""

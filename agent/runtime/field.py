@@ -8,7 +8,7 @@ from agent.bus import Bus
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import BusSettings, Config, DeviceSettings
 from agent.runtime.desk import AlarmDesk
-from agent.runtime.devices import DeviceLink, rank_of, supervise
+from agent.runtime.devices import DeviceLink, Measure, rank_of, supervise
 
 STOP_TIMEOUT_S: Final = 3.0
 """A driver gives its port back in milliseconds; one that hangs on its way out is left behind."""
@@ -30,6 +30,8 @@ class Field:
         self._rounds: dict[str, tuple[int, int]] = {}
         self.on_inventory: Callable[[], None] = lambda: None
         """Called when a device comes, goes, or tells more of itself."""
+        self.on_measure: Callable[[Measure], None] = lambda _measure: None
+        """Called with every measured value."""
 
     async def apply(self, config: Config) -> tuple[str, ...]:
         """Stop what is gone or changed, start what is new; return the names of what was touched."""
@@ -99,6 +101,7 @@ class Field:
         seat = bus.seat(device.id, rank_of(device)) if bus else None
         link = DeviceLink(device, self._desk, self._clock, seat)
         link.on_inventory = self.on_inventory
+        link.on_measure = lambda measure: self.on_measure(measure)
         self.links[device.id] = link
 
         def neighbours() -> list[DeviceLink]:

@@ -15,8 +15,9 @@ from ulid import ULID
 
 from agent.camera import CameraError
 from agent.clock import Clock
+from agent.config.calendar import EVERY_DAY
 from agent.config.models import PatrolSettings
-from agent.config.skyeye import EVERY_DAY, StopSettings
+from agent.config.skyeye import StopSettings
 from agent.model import JsonValue
 from agent.skyeye.cameras import Cameras, NoCamera
 from agent.skyeye.corelink import CoreLink

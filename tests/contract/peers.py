@@ -1,17 +1,17 @@
 """For each driver: a valid configuration of it, and a simulated device that it talks to.
 
-A new driver gets a line in `PEERS`; the contract suite fails for one that has none.
+A new driver gets a module `peers_<name>.py` beside this one, with a `PEER`; the contract suite fails for one that has
+none.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+import importlib
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from drivers import _modbus
-from drivers.modbus_io import ModbusIo
-from tests.sims.rig import RecordedLink, Rig
+from agent.driver import Input
+from tests.sims.rig import RecordedLink
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Talk:
     garbage: Callable[[bytes], None]
     """Bytes come that nobody can read, with every reply and between."""
     change: Callable[[bool], None]
-    """Input 0 changes."""
+    """The peer's input changes."""
 
 
 @dataclass(frozen=True)
@@ -43,36 +43,19 @@ class Peer:
     decoders: tuple[Callable[[bytes], object], ...]
     """Its pure functions of bytes."""
     talk: Callable[[Path], AbstractAsyncContextManager[Talk]]
+    input: Input = 0
+    """The input that `Talk.change` changes."""
+    asked: bool = True
+    """The driver asks the device, and so knows every input after a start. Not so a panel that speaks when it likes:
+    its inputs are told as they change, and its silence is judged by `offline_after` alone."""
+    port: bool = True
+    """The driver holds a port that can be lost. Not so a server, whose clients come and go."""
 
 
-@asynccontextmanager
-async def modbus_talk(folder: Path) -> AsyncIterator[Talk]:
-    async with Rig(folder) as rig:
-        faults = rig.modules.units[1].faults
-
-        def garbage(data: bytes) -> None:
-            faults.garbage = data
-            rig.modules.inject(data)
-
-        yield Talk(
-            start=lambda: rig.add(ModbusIo(unit=1), name="device"),
-            end=rig.stop_all,
-            silence=lambda: setattr(faults, "dead", True),
-            speak=lambda: setattr(faults, "dead", False),
-            unplug=rig.modules.unplug,
-            garbage=garbage,
-            change=lambda on: rig.modules.press(1, 0) if on else rig.modules.release(1, 0),
-        )
-
-
-PEERS: Final[Mapping[str, Peer]] = {
-    "modbus-io": Peer(
-        config={"unit": 1, "outputs": 8, "reply_timeout": "200ms", "input_hold": "500ms"},
-        decoders=(
-            lambda data: _modbus.decode_bits(data, 1, _modbus.READ_INPUTS, 8),
-            lambda data: _modbus.decode_bits(data, 1, _modbus.READ_COILS, 8),
-            lambda data: _modbus.decode_write(data, _modbus.write_reply(1, 0, [True])),
-        ),
-        talk=modbus_talk,
-    ),
-}
+def peers() -> dict[str, Peer]:
+    """Every peer by its driver's name: the modules `peers_*.py` beside this one."""
+    found: dict[str, Peer] = {}
+    for path in sorted(Path(__file__).parent.glob("peers_*.py")):
+        name = path.stem.removeprefix("peers_").replace("_", "-")
+        found[name] = importlib.import_module(f"tests.contract.{path.stem}").PEER
+    return found

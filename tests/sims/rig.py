@@ -2,16 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from agent.bus import Bus
+from agent.bus import Bus, OwnLine, own_line
 from agent.bus.port import OpenPort
 from agent.clock import Clock, SystemClock
 from agent.demo.module import Modules
-from agent.driver import BadFrame, DeviceError, Driver, Sample, Seat
+from agent.driver import BadFrame, DeviceError, Driver, Input, Sample, Seat, SerialDriver
 
 WAIT_S = 10.0
 """How long a test waits for what must come at last; the machine may be busy."""
@@ -40,6 +40,7 @@ class RecordedLink:
         self.seat = seat
         self.desired: dict[int, bool] = {}
         self.samples: list[Sample] = []
+        self.measures: list[tuple[Input, float, str]] = []
         self.written: list[tuple[int, bool]] = []
         self.rejected: list[tuple[bytes, BadFrame]] = []
         self.errors: list[DeviceError] = []
@@ -50,6 +51,12 @@ class RecordedLink:
         self.disk_works = asyncio.Event()
         """Cleared, commits wait."""
         self.disk_works.set()
+
+    def serial(self, settings: SerialDriver) -> AbstractAsyncContextManager[OwnLine]:
+        return own_line(settings)
+
+    def measure(self, input: Input, value: float, unit: str) -> None:
+        self.measures.append((input, value, unit))
 
     def wrote(self, output: int, value: bool) -> None:
         self.written.append((output, value))
@@ -69,7 +76,7 @@ class RecordedLink:
     def identify(self, **facts: str) -> None:
         self.facts.update(facts)
 
-    def edges(self, number: int) -> list[bool]:
+    def edges(self, number: Input) -> list[bool]:
         """The values that one input had, in order."""
         return [bool(sample.value) for sample in self.samples if sample.input == number]
 

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 # Each room may import itself, what stands in the rows above it, and of its own row nothing but what `BESIDE` says.
 ROWS: list[set[str]] = [
     {"agent", "texts", "units", "share", "childhood"},
-    {"model", "clock", "kinds", "secrets", "logs", "backoff", "bucket"},
+    {"model", "clock", "kinds", "secrets", "logs", "backoff", "bucket", "ports"},
     {"camera"},
     {"driver"},
     {"bus"},

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 from agent.cli.doctor import judge
 from agent.cli.doctor.finding import Check, Finding, fail, ok
 from agent.cli.doctor.subject import Subject
-from agent.driver import BadFrame, Clock, DeviceError, Sample, Seat
+from agent.driver import BadFrame, Clock, DeviceError, Input, Sample, Seat, SerialDriver
 from agent.texts import Text, say
 
 if TYPE_CHECKING:
-    from agent.bus import Bus
+    from contextlib import AbstractAsyncContextManager
+
+    from agent.bus import Bus, OwnLine
     from agent.config.models import Config, DeviceSettings
 
 LISTEN_S: Final = 5.0
@@ -63,10 +65,20 @@ class Ear:
     def desired(self) -> Mapping[int, bool]:
         return {}
 
+    def serial(self, settings: SerialDriver) -> "AbstractAsyncContextManager[OwnLine]":
+        from agent.bus import own_line
+
+        return own_line(settings)
+
     def wrote(self, output: int, value: bool) -> None:
         self.heard.set()
 
     async def emit(self, *samples: Sample) -> None:
+        """Nothing is durable here, so a driver must not come to acknowledge its panel: this never returns."""
+        self.heard.set()
+        await asyncio.Event().wait()
+
+    def measure(self, input: Input, value: float, unit: str) -> None:
         self.heard.set()
 
     def alive(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from agent.config.skyeye import EVERY_DAY, Day
+from agent.config.calendar import EVERY_DAY, Day
 
 
 def watched(times: Sequence[str], days: Sequence[Day], wall: datetime) -> bool:

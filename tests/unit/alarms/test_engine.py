@@ -148,4 +148,4 @@ def test_samples_of_unknown_devices_and_inputs_are_ignored() -> None:
 
 def test_every_status_fault_and_status_event_has_its_words() -> None:
     assert set(STATUS_FAULTS.values()) <= FAULT_TEXTS.keys() <= FAULTS.keys()
-    assert STATUS_TEXTS.keys() == {type_ for kind in KINDS.values() for type_ in kind.events or ()}
+    assert STATUS_TEXTS.keys() == {type_ for kind in KINDS.values() for type_ in kind.events or () if type_}

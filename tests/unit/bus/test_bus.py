@@ -12,7 +12,7 @@ from agent.bus.bus import TURN_IDLE_S
 from agent.bus.line import BUFFER_BYTES
 from agent.bus.port import BytePort, PortSettings
 from agent.clock import SystemClock
-from agent.driver import BadFrame, DeviceError, NoReply
+from agent.driver import BadFrame, DeviceError, Modem, NoReply
 from agent.texts import say
 from tests.sims.rig import LineConfig, until
 
@@ -43,6 +43,12 @@ class FakePort:
     def drain(self) -> bytes:
         data, self.late = self.late, b""
         return data
+
+    def modem(self) -> Modem:
+        return Modem(cts=False, dsr=False, dcd=False, ri=False)
+
+    def set_modem(self, *, rts: bool, dtr: bool) -> None:
+        raise DeviceError(say("bus.no-modem", port="fake"))
 
     def close(self) -> None:
         self.closed = True

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config.skyeye import EVERY_DAY
+from agent.config.calendar import EVERY_DAY
 from agent.skyeye.analysis.schedule import watched
 
 MONDAY = datetime(2026, 11, 23, tzinfo=UTC)
