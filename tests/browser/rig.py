@@ -8,7 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from agent.camera import StreamRole
 from agent.clock import SystemClock
@@ -23,6 +23,8 @@ from agent.texts import Language
 from drivers.rtsp import Rtsp
 
 CHROMIUM = "/usr/bin/chromium"
+PATIENCE_MS = 30_000
+"""How long a page may take on a machine that is shared; Playwright's own 5 s are short then."""
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -102,7 +104,7 @@ class School:
 
     async def asked(self, wanted: Callable[[Mapping[str, Any]], bool]) -> Mapping[str, Any]:
         """Wait for a command."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_MS / 1000):
             while True:
                 for command in self.commands:
                     if wanted(command):
@@ -173,7 +175,7 @@ async def console(
         )
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield_port = await port
         yield Page(school, server, yield_port)
     finally:
@@ -186,6 +188,7 @@ async def console(
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """A headless browser."""
+    expect.set_options(timeout=PATIENCE_MS)
     async with AsyncExitStack() as stack:
         playwright = await stack.enter_async_context(async_playwright())
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)

@@ -15,6 +15,7 @@ from typing import Any, Final
 import pytest
 
 from tests.integration.test_spine import School, a_school
+from tests.sims.buttons import press_and_release
 
 ROOT: Final = Path(__file__).parents[2]
 RUN_S: Final = 60.0
@@ -80,11 +81,11 @@ async def test_status_queue_and_events_of_a_living_daemon(school: School) -> Non
 async def test_tail_follows_and_ends_at_ctrl_c(school: School) -> None:
     process = await start(school.daemon.config, "events", "tail", "-n", "0", "-f")
     assert process.stdout is not None
-    await asyncio.sleep(1.0)
-    school.press()
+    line = asyncio.create_task(process.stdout.readline())
     async with asyncio.timeout(RUN_S):
-        line = (await process.stdout.readline()).decode()
-    assert "guardroom/panic" in line
+        while not line.done():  # it does not say when it begins to follow
+            await press_and_release(school.modules, 1, 0)
+    assert "guardroom/panic" in line.result().decode()
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(RUN_S):
         _, err = await process.communicate()

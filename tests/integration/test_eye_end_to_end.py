@@ -20,6 +20,7 @@ from agent.demo.module import Modules
 from agent.journal import verify_path
 from agent.model import Site
 from tests.sims.broker import Broker
+from tests.sims.buttons import press_and_release
 from tests.sims.camera import SimCameras
 from tests.sims.daemon import Daemon
 from tests.sims.district import District
@@ -72,9 +73,7 @@ class School:
         return found
 
     async def press(self, number: int = 0) -> None:
-        self.modules.press(1, number)
-        await asyncio.sleep(0.15)
-        self.modules.release(1, number)
+        await press_and_release(self.modules, 1, number)
 
     async def looked_at(self, camera: str) -> dict[str, Any]:
         """Have a camera inspected now, and return what was found."""

@@ -23,14 +23,13 @@ from agent.journal import verify_path
 from agent.model import Site
 from agent.runtime.child import rss_bytes
 from tests.sims.broker import Broker
+from tests.sims.buttons import press_and_release
 from tests.sims.daemon import Daemon
 from tests.sims.district import District
 
 SITE: Final = Site("370812", "sy-primary")
-WAIT_S: Final = 30.0
+WAIT_S: Final = 60.0
 PRESSES: Final = 3
-HELD_S: Final = 0.15
-"""How long a button is pressed, and then let go: four times the slowest look."""
 
 
 def config(folder: Path, broker: str, more: str = "") -> str:
@@ -127,10 +126,7 @@ class School:
             return await eye.call("do", say=method, params=params)
 
     async def press(self, number: int = 0) -> None:
-        self.modules.press(1, number)
-        await asyncio.sleep(HELD_S)
-        self.modules.release(1, number)
-        await asyncio.sleep(HELD_S)
+        await press_and_release(self.modules, 1, number)
 
     async def event(self, type_: str, *, after: int = 0, **data: Any) -> dict[str, Any]:
         """The first event behind the first `after` ones of this type whose data have these members."""

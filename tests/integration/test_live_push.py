@@ -56,7 +56,7 @@ async def pushing(
 
 
 async def state(pusher: Pusher, wanted: str) -> Mapping[str, JsonValue]:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while True:
             (view,) = pusher.list()
             if view["state"] == wanted:
@@ -72,7 +72,7 @@ def pictures(file: Path, form: str) -> int:
 
 
 async def recorded(file: Path, form: str) -> None:
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(60):
         while await asyncio.to_thread(pictures, file, form) < PICTURES:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.2)
 

@@ -90,7 +90,7 @@ async def test_the_debian_player_and_gstreamer_play_it_too() -> None:
 async def output(*command: str) -> str:
     assert shutil.which(command[0]), f"{command[0]} is missing: make test installs it"
     process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         return (await process.communicate())[0].decode()
 
 
@@ -288,7 +288,7 @@ async def test_cameras_are_found() -> None:
             asking.connect(("127.0.0.1", port))
             await loop.sock_sendall(asking, b"nonsense")
             await loop.sock_sendall(asking, b"<E><MessageID>7</MessageID><Probe/></E>")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 said = [await loop.sock_recv(asking, 9000) for _ in range(2)]
         assert all(cameras.address(id_).encode() in b"".join(said) for id_ in cameras.cameras)
 

@@ -16,13 +16,17 @@ from agent.demo.module import Modules
 from agent.journal import verify_path
 from agent.model import Site
 from tests.sims.broker import Broker
+from tests.sims.buttons import seen
 from tests.sims.daemon import Daemon
 from tests.sims.district import District
 
 SITE: Final = Site("370812", "sy-primary")
-WAIT_S: Final = 15.0
+WAIT_S: Final = 30.0
 PANIC: Final = {"device": "guardroom", "point": "panic"}
 RAISES: Final = ("campus.alarm.raised", "campus.alarm.repeated")
+PRESSES: Final = 30
+PRESSES_S: Final = 120.0
+"""They take six seconds; a busy machine misses some."""
 BLINK_LOOKS: Final = 6
 """Changes of a coil that make a blinking."""
 
@@ -63,7 +67,9 @@ class School:
         return await self.district.event(type="campus.alarm.raised")
 
 
-def config(folder: Path, *brokers: str, more: str = "", uplink: str = "", units: tuple[int, ...] = (1, 2)) -> str:
+def config(
+    folder: Path, *brokers: str, more: str = "", uplink: str = "", module: str = "", units: tuple[int, ...] = (1, 2)
+) -> str:
     """Two modules: a panic button with lamp and siren, a duress button, and a tamper contact."""
     listed = ", ".join(f'"{broker}"' for broker in brokers)
     text = f"""
@@ -81,6 +87,7 @@ def config(folder: Path, *brokers: str, more: str = "", uplink: str = "", units:
     unit = 1
     outputs = 8
     offline_after = "2s"
+    {module}
       [[device.point]]
       id = "panic"
       name = "门卫室一键报警"
@@ -126,7 +133,9 @@ async def until(condition: Callable[[], Any], what: str) -> Any:
 
 
 @asynccontextmanager
-async def a_school(folder: Path, *, uplink: str = "", units: tuple[int, ...] = (1, 2)) -> AsyncIterator[School]:
+async def a_school(
+    folder: Path, *, uplink: str = "", module: str = "", units: tuple[int, ...] = (1, 2)
+) -> AsyncIterator[School]:
     """Start everything; at the end the journal's chain must be whole."""
     lamps = Lamps()
     async with AsyncExitStack() as stack:
@@ -135,7 +144,7 @@ async def a_school(folder: Path, *, uplink: str = "", units: tuple[int, ...] = (
         if 2 in units:
             modules.units[2].inputs[2] = True  # the cover is closed
         district = await stack.enter_async_context(District(broker.port, SITE))
-        text = config(folder, broker.url, uplink=uplink, units=units)
+        text = config(folder, broker.url, uplink=uplink, module=module, units=units)
         daemon = await stack.enter_async_context(Daemon(folder, text))
         await district.status("online")
         yield School(daemon, modules, broker, district, lamps)
@@ -211,7 +220,7 @@ async def test_a_broker_outage_blinks_fast_and_everything_arrives_afterwards_in_
         while (await school.daemon.status())["due"]["alarm"] < 2:  # noqa: ASYNC110 - press and release
             await asyncio.sleep(0.05)
     school.broker.start()
-    await school.district.event(type="campus.alarm.restored", wait_s=40)
+    await school.district.event(type="campus.alarm.restored")
     seqs = [event["seq"] for event in school.district.events(lane="alarm")]
     assert seqs == sorted(seqs)
 
@@ -230,20 +239,22 @@ async def test_an_alarm_outlives_a_power_cut_and_still_escalates(tmp_path: Path)
         assert len({event["id"] for event in school.district.events(type="campus.alarm.raised")}) == 1
 
 
-async def test_every_press_of_50_ms_is_an_alarm_or_a_repeat(school: School) -> None:
-    looked_at = 0
-    for _ in range(40):
-        polls = school.modules.units[1].polls
-        school.press()
-        await asyncio.sleep(0.05)
-        school.release()
-        looked_at += school.modules.units[1].polls > polls  # a busy machine may keep the daemon from looking
-        await asyncio.sleep(0.13)
-    assert looked_at > 30
-    rows = await school.daemon.call("events-list", limit=1000)
-    assert isinstance(rows, list)
-    seen = [row for row in rows if isinstance(row, dict) and row["type"] in RAISES]
-    assert len(seen) == looked_at
+async def test_every_press_of_50_ms_is_an_alarm_or_a_repeat(tmp_path: Path) -> None:
+    patient = 'reply_timeout = "1s"'  # a busy machine may read a reply late
+    async with a_school(tmp_path, module=patient, units=(1,)) as school:
+        looked_at, module = 0, school.modules.units[1]
+        async with asyncio.timeout(PRESSES_S):
+            while looked_at < PRESSES:  # a busy machine may keep the daemon from looking: then it is pressed once more
+                polls = module.polls
+                school.press()
+                await asyncio.sleep(0.05)
+                school.release()
+                looked_at += module.polls > polls
+                await seen(school.modules, 1)
+        rows = await school.daemon.call("events-list", limit=1000)
+        assert isinstance(rows, list)
+        alarms = [row for row in rows if isinstance(row, dict) and row["type"] in RAISES]
+        assert len(alarms) == looked_at
 
 
 async def test_a_dead_module_is_a_fault_and_the_other_still_alarms(school: School) -> None:
@@ -254,7 +265,7 @@ async def test_a_dead_module_is_a_fault_and_the_other_still_alarms(school: Schoo
     school.press()
     await school.raised()
     school.modules.units[2].faults.dead = False
-    await school.district.event(type="campus.fault.cleared", wait_s=30)
+    await school.district.event(type="campus.fault.cleared")
 
 
 async def test_a_module_that_is_only_garbled_is_offline_for_noise_and_alarms_with_its_first_good_reply(
@@ -284,7 +295,7 @@ async def test_an_unplugged_adapter_is_told_and_comes_back_by_itself(school: Sch
     school.modules.unplug()
     await school.district.event(type="campus.fault.raised")
     school.modules.plug()
-    await school.district.event(type="campus.fault.cleared", wait_s=30)
+    await school.district.event(type="campus.fault.cleared")
     school.press()
     await school.raised()
 
@@ -312,10 +323,10 @@ async def test_a_tamper_contact_that_opens_is_a_fault(school: School) -> None:
 async def test_a_lamp_that_the_module_does_not_switch_is_a_fault(school: School) -> None:
     school.modules.units[1].faults.ignores_writes = True
     school.press()
-    fault = await school.district.event(type="campus.fault.raised", wait_s=20)
+    fault = await school.district.event(type="campus.fault.raised")
     assert (fault["data"]["fault"], fault["data"]["device"]) == ("output", "guardroom")
     school.modules.units[1].faults.ignores_writes = False
-    await school.district.event(type="campus.fault.cleared", wait_s=20)
+    await school.district.event(type="campus.fault.cleared")
 
 
 async def test_an_output_command_is_confirmed_by_the_module(school: School) -> None:

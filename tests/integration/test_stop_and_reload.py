@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-import pytest
-
 from tests.integration.test_spine import a_school, until
-
-pytestmark = pytest.mark.timeout(90)
 
 
 async def test_a_stop_is_not_held_up_by_a_reload_that_comes_with_it(tmp_path: Path) -> None:

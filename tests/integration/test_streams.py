@@ -56,7 +56,7 @@ async def hub_of(source: Callable[[str], StreamSource], states: list[object] | N
         await hub.close()
 
 
-async def until(holds: Callable[[], object], timeout_s: float = 20.0) -> None:
+async def until(holds: Callable[[], object], timeout_s: float = 60.0) -> None:
     async with asyncio.timeout(timeout_s):
         while not holds():  # noqa: ASYNC110 - what it waits for happens in other threads and processes
             await asyncio.sleep(0.02)
@@ -89,7 +89,7 @@ async def test_a_look_and_a_clip(codec: str, tmp_path: Path) -> None:
     ):
         ring = Ring(3.0, RingBudget(8 << 20))
         member = hub.join("gate", "main", ring, name="ring")
-        report = await hub.look("gate", "main", seconds=1.5, deadline_s=15, pictures=2)
+        report = await hub.look("gate", "main", seconds=1.5, deadline_s=60, pictures=2)
         assert report.info
         assert (report.info.codec, report.info.width, report.info.height) == (codec, 640, 360)
         assert report.keyframes >= 1
@@ -122,7 +122,7 @@ async def test_a_wrong_password_is_tried_once_and_never_shown(caplog: pytest.Log
         ear = Ear()
         hub.join("cam", "main", ear, name="ear")
         with pytest.raises(LoginRefused) as caught:
-            await hub.look("cam", "main", seconds=1, deadline_s=10)
+            await hub.look("cam", "main", seconds=1, deadline_s=60)
         with pytest.raises(CameraError):
             await hub.look("cam", "main", seconds=1, deadline_s=0.5)
         assert (await cameras.state())["wrong_logins"] == 1
@@ -136,10 +136,10 @@ async def test_digests(digest: str, works: bool) -> None:
     spec = {"id": "cam", "username": "admin", "password": PASSWORD, "rtsp_digest": digest, "onvif": False}
     async with SimCameras(spec) as cameras, hub_of(lambda _: StreamSource(cameras.url(), "admin", PASSWORD)) as hub:
         if works:
-            assert (await hub.look("cam", "main", seconds=0, deadline_s=10)).picture is not None
+            assert (await hub.look("cam", "main", seconds=0, deadline_s=60)).picture is not None
         else:
             with pytest.raises(StreamFailed, match="sha-256"):
-                await hub.look("cam", "main", seconds=0, deadline_s=10)
+                await hub.look("cam", "main", seconds=0, deadline_s=60)
         assert (await cameras.state())["wrong_logins"] == 0, "a login that cannot succeed is not tried"
 
 
@@ -148,7 +148,10 @@ async def test_udp_where_tcp_is_refused() -> None:
         GstServer({"s": GstStream(protocols="udp")}) as server,
         hub_of(lambda _: StreamSource(server.url("s"))) as hub,
     ):
-        report = await hub.look("cam", "main", seconds=0.5, deadline_s=15)
+        ear = Ear()
+        hub.join("cam", "main", ear, name="ear")
+        await until(lambda: ear.packets)  # a server that is still putting away what it refused may want another try
+        report = await hub.look("cam", "main", seconds=0.5, deadline_s=60)
         assert report.picture is not None
 
 
@@ -170,7 +173,7 @@ async def test_one_connection_serves_all_and_closes_with_the_last() -> None:
         assert [(r.camera, r.members) for r in hub.running()] == [("cam", ("two",))]
         two.leave()
         await until(lambda: hub.hung == 0 and not hub.running())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while await server.clients():  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.05)
 
@@ -185,7 +188,7 @@ async def test_a_server_that_goes_and_comes_back() -> None:
         await until(lambda: ear.errors)
         await server.start()
         before = len(ear.packets)
-        await until(lambda: len(ear.packets) > before + 12, 40)
+        await until(lambda: len(ear.packets) > before + 12)
         frozen = ring.freeze(0)
     dts = [packet.dts for packet in ear.packets]
     assert all(a < b for a, b in itertools.pairwise(dts)), "times run forward across the gap"
@@ -201,7 +204,7 @@ async def test_a_clip_across_a_gap_plays(tmp_path: Path) -> None:
         await until(lambda: len(ear.packets) > 12)
         await server.drop()
         before = len(ear.packets)
-        await until(lambda: len(ear.packets) > before + 25, 40)
+        await until(lambda: len(ear.packets) > before + 25)
         frozen = ring.freeze(0)
     assert frozen
     facts = await write_clip(tmp_path / "clip.mp4", frozen)
@@ -236,7 +239,7 @@ async def test_hostile_cameras_are_told_apart_and_hold_nobody_up() -> None:
         SimCameras(*specs) as cameras,
         hub_of(lambda camera: StreamSource(cameras.url(camera), "u", "p")) as hub,
     ):
-        looks = (hub.look(mode, "main", seconds=2.5, deadline_s=30) for mode in modes)
+        looks = (hub.look(mode, "main", seconds=2.5, deadline_s=60) for mode in modes)
         found = dict(zip(modes, await asyncio.gather(*looks, return_exceptions=True), strict=True))
         assert hub.hung == 0
     for mode, (kind, key) in HOSTILE.items():
@@ -274,7 +277,7 @@ async def test_another_size_in_the_middle_is_told_and_ends_a_clip(tmp_path: Path
 async def test_nobody_there_and_a_closed_port(unused_tcp_port: int) -> None:
     async with hub_of(lambda _: StreamSource(f"rtsp://127.0.0.1:{unused_tcp_port}/x")) as hub:
         with pytest.raises(Unreachable) as caught:
-            await hub.look("cam", "main", seconds=1, deadline_s=5)
+            await hub.look("cam", "main", seconds=1, deadline_s=60)
         assert caught.value.text.key == "streams.port-closed"
 
 
@@ -299,6 +302,6 @@ async def test_a_gate_that_is_closed_holds_the_stream_back() -> None:
     states: list[object] = []
     hub = StreamHub(resolve, CLOCK, on_state=lambda *state: states.append(state))
     with pytest.raises(LoginRefused):
-        await hub.look("cam", "main", seconds=1, deadline_s=5)
+        await hub.look("cam", "main", seconds=1, deadline_s=60)
     await hub.close()
     assert (asked, states) == (1, []), "what the resolver raised is its own, and is not reported as the stream's"

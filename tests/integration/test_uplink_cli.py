@@ -23,7 +23,7 @@ async def run(*argv: str) -> tuple[int, str, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "agent.cli", *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    out, err = await asyncio.wait_for(process.communicate(), 20)
+    out, err = await asyncio.wait_for(process.communicate(), 60)
     return process.returncode or 0, out.decode(), err.decode()
 
 
@@ -49,7 +49,7 @@ async def test_watch_shows_messages_and_disturbs_nobody(tmp_path: Path) -> None:
             watching = asyncio.ensure_future(
                 run("--config", configuration(tmp_path, broker.url), "--lang", "zh-CN", "mqtt", "watch", "-n", "2")
             )
-            await here.until(lambda: "sy-primary-watch 1 campus" in broker.log, 20)
+            await here.until(lambda: "sy-primary-watch 1 campus" in broker.log)
             await here.press()
             code, out, _ = await watching
             assert code == 0

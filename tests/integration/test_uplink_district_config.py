@@ -5,8 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.sims.broker import Broker, make_authority
 from tests.sims.district import District
 from tests.sims.uplink import SITE, school
@@ -29,7 +27,6 @@ def shipped(broker: Broker) -> str:
     )
 
 
-@pytest.mark.timeout(60)
 async def test_a_school_and_its_district_meet_on_the_shipped_configuration(tmp_path: Path) -> None:
     authority = make_authority(tmp_path / "ca")
     acl = (CONFIG / "mosquitto-district.acl").read_text(encoding="utf-8") + "\nuser 370812-other\n"

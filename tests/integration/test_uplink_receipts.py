@@ -10,8 +10,6 @@ from tests.sims.broker import Broker
 from tests.sims.district import District
 from tests.sims.uplink import FAST, SITE, School, school
 
-pytestmark = pytest.mark.timeout(60)
-
 
 async def make_live(here: School, district: District) -> None:
     """Let the district send its first receipt."""

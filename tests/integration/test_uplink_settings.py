@@ -4,12 +4,8 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from tests.sims.broker import Broker, free_port
 from tests.sims.uplink import FAST, school, settings
-
-pytestmark = pytest.mark.timeout(60)
 
 
 async def test_new_settings_end_a_long_wait_for_the_old_broker(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 MOSQUITTO: Final = "/usr/sbin/mosquitto"
-START_TIMEOUT_S: Final = 10.0
+START_TIMEOUT_S: Final = 30.0
 DAY: Final = dt.timedelta(days=1)
 
 

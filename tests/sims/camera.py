@@ -20,7 +20,7 @@ ROOT: Final = Path(__file__).parents[2]
 READY_TIMEOUT_S: Final = 60.0
 """Films are drawn and encoded first: a second for small ones on a quiet machine, many for 1080p on a busy one."""
 ANSWER_TIMEOUT_S: Final = 30.0
-STOP_TIMEOUT_S: Final = 10.0
+STOP_TIMEOUT_S: Final = 30.0
 LINE_BYTES: Final = 4 << 20
 """The addresses of hundreds of cameras are one line."""
 

@@ -24,8 +24,8 @@ from agent.model import NO_PART, Site
 from agent.uplink.payloads import MESSAGES
 from agent.uplink.topics import split
 
-WAIT_S: Final = 10.0
-"""A loaded machine needs a second; what takes longer does not come."""
+WAIT_S: Final = 30.0
+"""A loaded machine needs some seconds; what takes longer does not come."""
 
 
 def validate_message(topic: str, payload: bytes) -> None:

@@ -17,8 +17,8 @@ from typing import Any, Final, Literal, Self
 PYTHON: Final = "/usr/bin/python3"
 """Debian's: the bindings are built for it alone."""
 SERVER: Final = Path(__file__).with_name("gst_server.py")
-READY_TIMEOUT_S: Final = 20.0
-ANSWER_TIMEOUT_S: Final = 10.0
+READY_TIMEOUT_S: Final = 60.0
+ANSWER_TIMEOUT_S: Final = 30.0
 PARSE: Final = {"h264": "h264parse", "h265": "h265parse"}
 PAY: Final = {"h264": "rtph264pay", "h265": "rtph265pay"}
 CACHE: Final = Path("/tmp/campus-agent-tests-media")

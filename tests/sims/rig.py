@@ -13,7 +13,7 @@ from agent.clock import Clock, SystemClock
 from agent.demo.module import Modules
 from agent.driver import BadFrame, DeviceError, Driver, Input, Sample, Seat, SerialDriver
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 """How long a test waits for what must come at last; the machine may be busy."""
 RESTART_S = 0.02
 """How long the rig waits before it restarts a driver: the backoff proper is the runtime's."""

@@ -232,7 +232,7 @@ async def test_it_is_opened_again_and_those_who_back_off_are_told() -> None:
         opened = asyncio.create_task(bus.wait_opened())
         await asyncio.sleep(0)
         opener.error = None
-        await asyncio.wait_for(opened, 10)
+        await asyncio.wait_for(opened, 30)
         await speak(seat, b"x", 2)
         assert bus.stats().open
 

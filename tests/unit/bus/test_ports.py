@@ -129,7 +129,7 @@ async def test_an_unplugged_adapter_is_told_once() -> None:
     port.start(lambda data: None, lost.put_nowait)
     os.close(slave)
     os.close(master)
-    error = await asyncio.wait_for(lost.get(), 5)
+    error = await asyncio.wait_for(lost.get(), 30)
     assert error.text.key == "bus.port-lost"
     with pytest.raises(DeviceError):
         port.write(b"x")
@@ -169,7 +169,7 @@ async def test_a_closed_connection_is_told() -> None:
         lost: asyncio.Queue[DeviceError] = asyncio.Queue()
         port.start(lambda data: None, lost.put_nowait)
         peer.close()
-        assert (await asyncio.wait_for(lost.get(), 5)).text.key == "bus.connection-lost"
+        assert (await asyncio.wait_for(lost.get(), 30)).text.key == "bus.connection-lost"
 
 
 def test_the_errno_of_termios_is_found_in_pyserials_text() -> None:

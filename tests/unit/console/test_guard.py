@@ -32,7 +32,7 @@ async def console(folder: Path, host: str = "127.0.0.1") -> AsyncIterator[str]:
         )
     )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             yield f"127.0.0.1:{await ready}"
     finally:
         running.cancel()

@@ -21,7 +21,7 @@ from agent.runtime.childlog import BYTES_BURST, LINE_BYTES, LINES_BURST, ChildLo
 from agent.texts import Text
 
 ROOT: Final = Path(__file__).parents[3]
-WAIT_S: Final = 20.0
+WAIT_S: Final = 60.0
 QUICK: Final = ChildLimits(200 << 20, silence_s=None, look_s=0.05, stop_s=0.5, steady_s=0.3)
 CLOCK: Final = SystemClock("Asia/Shanghai")
 

@@ -14,7 +14,7 @@ from agent.model import JsonValue
 from agent.skyeye.corelink import QUEUE_LIMIT, CoreLink
 from agent.texts import Spoken, say
 
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class TheCore:

@@ -51,7 +51,7 @@ class Rig:
     told: list[tuple[str, CameraEvent]]
 
     async def until(self, done: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not done():  # noqa: ASYNC110 - it is threads that are waited for
                 await asyncio.sleep(0.01)
 

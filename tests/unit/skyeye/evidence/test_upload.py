@@ -18,7 +18,7 @@ from agent.skyeye.model import Evidence
 from agent.texts import Text
 
 Answer = Callable[[web.Request], Awaitable[web.Response]]
-WAIT_S = 10.0
+WAIT_S = 30.0
 
 
 class Receiver:
