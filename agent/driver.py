@@ -94,6 +94,7 @@ __all__ = [
     "StreamFailed",
     "StreamRole",
     "StreamSource",
+    "Table",
     "Text",
     "Transport",
     "Unreachable",
@@ -278,6 +279,15 @@ class Plugin(BaseModel):
 
     name: ClassVar[str]
     """As configuration writes it: `driver = "modbus-io"` is class `ModbusIo` in `drivers/modbus_io.py`."""
+
+
+class Table(BaseModel):
+    """A table inside a driver's, as `[[device.channel]]` is: fields as in a driver. `table` begins the keys of its texts
+    in the catalogue: `driver-modbus-sensor-channel`, the key of the driver's own field."""
+
+    model_config = Plugin.model_config
+
+    table: ClassVar[str]
 
 
 class CameraDriver(Plugin):

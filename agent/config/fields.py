@@ -52,6 +52,14 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
     return [model for part in get_args(annotation) for model in models_in(part)] if is_compound else []
 
 
+def tables_in(model: type[BaseModel]) -> Iterator[tuple[str, type[BaseModel]]]:
+    """The tables inside a model's, with their keys from it on: `("channel", ...)`, `("channel.level", ...)`."""
+    for key, field in keys_of(model).items():
+        for inner in models_in(field.annotation):
+            yield key, inner
+            yield from ((f"{key}.{deeper}", found) for deeper, found in tables_in(inner))
+
+
 def secrets_of(table: BaseModel, at: KeyPath = ()) -> Iterator[tuple[KeyPath, Secret]]:
     """Every secret in settings, with where it stands."""
     for name, field in type(table).model_fields.items():

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import BaseModel
 
 from agent.config.drivers import camera_driver_names, driver_names, find_camera_driver, find_driver
-from agent.config.fields import field_text, keys_of, models_in, table_of
+from agent.config.fields import field_text, keys_of, models_in, table_of, tables_in
 from agent.config.models import CameraHead, CommandSettings, DeviceHead, PatrolSettings, PointSettings, TlsSettings
 from agent.config.schema import default_of, limits_of, raw_property, type_word
 from agent.config.sections import ARRAYS, POINT, TABLES
@@ -42,6 +42,8 @@ def tables() -> Iterator[str]:
     yield section("[[device]]", DeviceHead)
     for name in driver_names():
         yield section(f'[[device]] driver = "{name}"', find_driver(name))
+        for key, inner in tables_in(find_driver(name)):
+            yield section(f'[[device.{key}]] driver = "{name}"', inner)
     yield section(f"[[device.{POINT}]]", PointSettings)
     yield section("[[camera]]", CameraHead)
     for name in camera_driver_names():

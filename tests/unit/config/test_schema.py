@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from agent.config import reference, schema
 from agent.config.calendar import WindowSettings
 from agent.config.drivers import NoDriver, find_driver, find_plugin, plugin_names
-from agent.config.fields import keys_of, table_of
+from agent.config.fields import keys_of, table_of, tables_in
 from agent.config.load import ConfigErrors, load
 from agent.config.models import CameraHead, CommandSettings, DeviceHead, PointSettings, TlsSettings
 from agent.config.sections import ARRAYS, POINT, TABLES
@@ -37,6 +37,7 @@ MODELS: list[type[BaseModel]] = [
     UploadSettings,
     WindowSettings,
     *DRIVERS,
+    *(inner for driver in DRIVERS for _, inner in tables_in(driver)),
 ]
 NESTED = {
     "uplink-tls",
@@ -88,8 +89,9 @@ def test_the_example_uses_or_names_every_key() -> None:
 def named_for(model: type[BaseModel]) -> set[str]:
     """The keys that the example has, set or commented out; of a driver of devices also those of its own page."""
     text = (ROOT / "config" / "agent.toml").read_text(encoding="utf-8")
-    if issubclass(model, Driver):
-        text += (ROOT / "docs" / "drivers" / f"{model.name}.md").read_text(encoding="utf-8")
+    for driver in DRIVERS:
+        if issubclass(driver, Driver) and (model is driver or model in [inner for _, inner in tables_in(driver)]):
+            text += (ROOT / "docs" / "drivers" / f"{driver.name}.md").read_text(encoding="utf-8")
     return set(re.findall(r"([a-z0-9_]+)`? *(?:=|\|)", text))
 
 
