@@ -8,6 +8,10 @@ UV     := $(PY) -m uv pip compile --quiet --universal --fork-strategy fewest --p
           --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 CODE   := agent drivers tests bench
 
+# Tests mostly wait for brokers, cameras and processes: three at a time keep two cores busy. WORKERS=0 for --pdb and the like.
+WORKERS := 3
+PYTEST  := $(PY) -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
+
 # Debian packages of the tests: brokers, networks, clocks and disks to break, systemd's own checks, a real RTSP server,
 # a real player, and a browser with a Chinese font.
 TEST_PACKAGES := mosquitto mosquitto-clients iproute2 nftables libfaketime strace systemd srt-tools \
@@ -33,14 +37,14 @@ demo: $(VENV)/.runtime
 	@$(PY) -m agent.cli demo $(ARGS)
 
 test: $(VENV)/.dev $(VENV)/.debian $(VENV)/.npm
-	@$(PY) -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 check: $(VENV)/.dev $(VENV)/.debian $(VENV)/.npm
 	@$(PY) -m ruff format --check --quiet $(CODE) || { echo "mend it with: $(PY) -m ruff format $(CODE)"; exit 1; }
 	@$(PY) -m ruff check --quiet $(CODE)
 	@$(PY) -m mypy $(CODE)
 	@$(PY) -m pytest tests/unit/test_packaging.py --quiet -k lock
-	@$(PY) -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 bench: $(VENV)/.dev $(VENV)/.debian
 	@$(PY) -m bench $(ARGS)

@@ -23,9 +23,14 @@ Kind = Literal["python", "javascript"]
 LOST: Final = "campus.lost"
 
 
+pytestmark = pytest.mark.xdist_group("consumers")  # one installation for all
+
+
 @pytest.fixture(scope="session")
 def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """docs/examples with its packages installed, as package-lock.json names them."""
+    """docs/examples with its packages installed, as package-lock.json names them: by `make`, or here."""
+    if (EXAMPLES / "node_modules").exists():
+        return EXAMPLES
     if not shutil.which("npm"):
         pytest.skip("npm is not installed")
     directory = tmp_path_factory.mktemp("examples")

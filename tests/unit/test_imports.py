@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,13 @@ def modules(folder: str) -> list[Path]:
     return sorted((ROOT / folder).rglob("*.py"))
 
 
-def imported(path: Path) -> Iterator[tuple[int, str]]:
-    """Every module that a file imports, inside functions and under TYPE_CHECKING too."""
+@cache
+def imported(path: Path) -> tuple[tuple[int, str], ...]:
+    """Line and module of every import of a file, inside functions and under TYPE_CHECKING too."""
+    return tuple(imports(path))
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
     package = path.relative_to(ROOT).with_suffix("").parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -38,8 +38,11 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(inner, (*path, key))
 
 
+PARSED = tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+
+
 def document() -> dict[str, Any]:
-    return tomllib.loads(EXAMPLE.read_text(encoding="utf-8"))
+    return copy.deepcopy(PARSED)
 
 
 def report(data: dict[str, Any]) -> Report:

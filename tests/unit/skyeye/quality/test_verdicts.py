@@ -15,6 +15,7 @@ from agent.skyeye.quality.features import print_of
 from bench.scenes import Light, Scene, SceneName, stamp, through_h264
 from bench.spoil import ELECTRIC, SPOILED, VERDICT, Fault, spoil
 
+pytestmark = pytest.mark.xdist_group("verdicts")  # what the scenes look like is learnt once
 ZONE = ZoneInfo("Asia/Shanghai")
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=ZONE)
 NIGHT = datetime(2026, 11, 24, 23, 0, tzinfo=ZONE)
