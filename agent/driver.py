@@ -282,8 +282,8 @@ class Plugin(BaseModel):
 
 
 class Table(BaseModel):
-    """A table inside a driver's, as `[[device.channel]]` is: fields as in a driver. `table` begins the keys of its texts
-    in the catalogue: `driver-modbus-sensor-channel`, the key of the driver's own field."""
+    """A table inside a driver's, as `[[device.channel]]` is: fields as in a driver. `table` begins the keys of its
+    texts in the catalogue: `driver-modbus-sensor-channel`, the key of the driver's own field."""
 
     model_config = Plugin.model_config
 
