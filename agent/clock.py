@@ -131,6 +131,11 @@ class SimClock(Clock):
         heapq.heappush(self._sleepers, (self._boottime_ns + round(seconds * NS_PER_S), next(self._order), future))
         await future
 
+    @property
+    def sleepers(self) -> int:
+        """How many wait for it to move."""
+        return sum(not future.done() for _, _, future in self._sleepers)
+
     def tick(self, seconds: float) -> None:
         """Move both clocks without running anybody (for pure code)."""
         self._boottime_ns += round(seconds * NS_PER_S)

@@ -38,32 +38,27 @@ async def listening(folder: Path) -> AsyncIterator[tuple[Replay, SimClock]]:
             await session.close()
 
 
-async def go(clock: SimClock, seconds: float, replay: Replay) -> None:
-    """Let time pass in steps, with a poll of the camera in each."""
+async def go(clock: SimClock, seconds: float) -> None:
+    """Let time pass in steps, with a poll of the camera in each: its pause is what waits for the clock."""
     end_ns = clock.boottime_ns() + round(seconds * NS_PER_S)
     while clock.boottime_ns() < end_ns:
-        before = replay.counts["PullMessages"]
-        for _ in range(200):
-            if replay.counts["PullMessages"] > before:
-                break
-            await clock.advance(STEP_S)
-            await asyncio.sleep(0.02)  # a poll is some milliseconds of real sockets
+        await until(lambda: clock.sleepers > 0)
+        await clock.advance(STEP_S)
+    await until(lambda: clock.sleepers > 0)
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it did not happen in time")
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - real sockets announce nothing
+            await asyncio.sleep(0.001)
 
 
 async def test_it_is_renewed_at_eight_minutes_and_given_back_at_the_end() -> None:
     async with listening(BASE) as (replay, clock):
         await until(lambda: replay.counts["PullMessages"] > 0)
-        await go(clock, 7 * 60, replay)
+        await go(clock, 7 * 60)
         assert replay.counts["Renew"] == 0
-        await go(clock, MINUTES_12 - 7 * 60, replay)
+        await go(clock, MINUTES_12 - 7 * 60)
         assert replay.counts["Renew"] == 1
     assert replay.counts["CreatePullPointSubscription"] == 1
     assert replay.counts["Unsubscribe"] == 1
@@ -89,7 +84,7 @@ async def test_those_that_cannot_renew_as_asked(rule: str, expected: Counter[str
     (folder / "case.toml").write_text(f'quirk = "-"\n[[refuse]]\noperation = "Renew"\n{rule}\n')
     async with listening(folder) as (replay, clock):
         await until(lambda: replay.counts["PullMessages"] > 0)
-        await go(clock, MINUTES_12, replay)
+        await go(clock, MINUTES_12)
         assert {name: replay.counts[name] for name in expected} == dict(expected)
     assert replay.counts["Unsubscribe"] == expected["CreatePullPointSubscription"]
 
@@ -105,7 +100,7 @@ async def test_its_reference_parameters_go_with_every_request() -> None:
 
 
 async def test_a_camera_that_does_not_wait_is_not_asked_without_end() -> None:
-    async with listening(BASE) as (replay, _):
+    async with listening(BASE) as (replay, clock):
         await until(lambda: replay.counts["PullMessages"] > 0)
-        await asyncio.sleep(0.1)  # the clock stands, so the pause between polls does not end
+        await until(lambda: clock.sleepers > 0)  # the clock stands, so the pause between polls does not end
         assert replay.counts["PullMessages"] == 1

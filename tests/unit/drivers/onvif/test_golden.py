@@ -7,6 +7,7 @@ import asyncio
 import dataclasses
 import json
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from drivers.onvif import Onvif
 from tests.sims.onvif_replay import GOLDEN, JPEG, PASSWORD, USERNAME, Replay, morning
 
 CASES = sorted(path.parent for path in GOLDEN.glob("*/case.toml"))
+WAIT_S = 30.0
 WRITE = "ONVIF_GOLDEN_WRITE"
 """Set it to write what comes as what is expected; then read every line of it."""
 COUNTED = {"Unsubscribe", "CreatePullPointSubscription", "ContinuousMove", "Stop", "SetPreset", "GotoPreset"}
@@ -39,7 +41,7 @@ async def test_a_quirk(case: Path) -> None:
             found["open"] = failure(error)
         if session is not None:
             for what in told["ask"]:
-                found[what] = await answer(session, what, clock)
+                found[what] = await answer(session, what, clock, replay)
             await session.close()
         found["refused-logins"] = replay.refused_logins
         assert replay.refused_logins <= 1
@@ -52,7 +54,7 @@ async def test_a_quirk(case: Path) -> None:
     assert json.loads(text) == json.loads((case / "expect.json").read_text("utf-8"))
 
 
-async def answer(session: CameraSession, what: str, clock: SimClock) -> Any:
+async def answer(session: CameraSession, what: str, clock: SimClock, replay: Replay) -> Any:
     """Ask for one thing; an error is an answer too."""
     name, _, rest = what.partition(":")
     try:
@@ -66,7 +68,10 @@ async def answer(session: CameraSession, what: str, clock: SimClock) -> Any:
                 return "jpeg" if await session.snapshot() == JPEG else "other"
             case "move":
                 await session.move(Move(pan=0.5, seconds=1))
-                await advance(clock, 2)
+                await clock.advance(2)
+                async with asyncio.timeout(WAIT_S):
+                    while not replay.counts["Stop"]:  # noqa: ASYNC110 - real sockets announce nothing
+                        await asyncio.sleep(0.001)
                 return "moved"
             case "goto":
                 return await session.goto("gate")
@@ -86,20 +91,16 @@ async def told(session: CameraSession, count: int, clock: SimClock) -> Any:
     async def collect() -> None:
         async for event in session.events():
             events.append({"kind": event.kind, "active": event.active, "source": event.source, "topic": event.topic})
-            if len(events) == count:
-                return
 
     task = asyncio.create_task(collect())
-    while not task.done():
-        await clock.advance(0.5)
-        await asyncio.sleep(0.005)
-    await task
-    return events
-
-
-async def advance(clock: SimClock, seconds: float) -> None:
-    await clock.advance(seconds)
-    await asyncio.sleep(0.2)
+    while len(events) < count and not task.done():
+        if clock.sleepers:
+            await clock.advance(0.5)
+        await asyncio.sleep(0.001)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    return events[:count]
 
 
 def failure(error: CameraError) -> Any:
