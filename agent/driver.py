@@ -106,8 +106,9 @@ Input = int | str
 """How a driver names one of its inputs: a number counted from 0, or a name."""
 SampleStatus = Literal["ok", "open", "short", "tamper", "low-battery"]
 """What a supervised input says of itself besides its value."""
-Detail = Mapping[str, str | int | float | bool]
-"""What a device says beside the value: account, zone, user, card. Never a secret; it is published."""
+Detail = Mapping[str, str | int | float | bool | Text]
+"""What a device says beside the value: account, zone, user, card. Never a secret; it is published, a `Text` in the
+site's language."""
 T = TypeVar("T")
 
 REPR_BYTES: Final = 48
@@ -145,8 +146,13 @@ class Sample:
     two the input may have changed at any time, which is what debouncing must know.
 
     A device that names its inputs by itself (a panel's zones, a radio's buttons) may speak of one that no point has.
-    `kind` is then what it calls it (one of agent.kinds), so that it is told in the right lane. `detail` goes into the
-    event; `measure` is the measured value behind a boolean one, in `unit`.
+    `kind` is then what it calls it (one of agent.kinds), so that it is told in the right lane. `also` are more general
+    names of the same input: any zone with this code, any code of this zone. A point on such a name is active while any
+    of the inputs behind it is. `detail` goes into the event; `measure` is the measured value behind a boolean one, in
+    `unit`.
+
+    Such a device tells events rather than levels: with `press` an active sample is a press of its own, also while the
+    input is active already. Where a release may never come, the input falls back by itself after `hold_s`.
     """
 
     input: Input
@@ -158,11 +164,14 @@ class Sample:
     detail: Detail = field(default_factory=dict, hash=False)
     measure: float | None = None
     unit: str = ""
+    also: tuple[Input, ...] = ()
+    press: bool = False
+    hold_s: float | None = None
 
 
 def pulse(sample: Sample) -> tuple[Sample, Sample]:
     """A press of something that has no release (a radio button, a read card): on, and off again at once."""
-    return sample, replace(sample, value=False, kind=None, detail={}, measure=None)
+    return sample, replace(sample, value=False, kind=None, detail={}, measure=None, press=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,10 @@ class Debouncer:
         self._pending = Edge(active, seen_ns, previous_ns)
         return edges + (self._same(seen_ns) if active else self._accept_if(self._debounce_ns <= 0))
 
+    def again(self, seen_ns: int) -> tuple[Edge, ...]:
+        """A press of its own was told, of an input that may be active already."""
+        return (Edge(True, seen_ns, None),) if self.stable else ()
+
     def looked(self, at_ns: int) -> tuple[Edge, ...]:
         """The device was looked at, and this input had not changed."""
         pending = self._pending

@@ -124,9 +124,9 @@ class Alarms:
                 point.reconfigure(stays.settings, self._ack_timeout_s, moment)
                 self._place(key, point)
         for (device, _), point in self._points.items():
-            last = self._last.get(device, {}).get(point.settings.input)
-            if last is not None and not point.has_looked:
-                point.look(replace(last, seen_ns=batch.now_ns, previous_ns=None), batch, self._faults)
+            if not point.has_looked:
+                for last in self._last_of(device, point.settings.input):
+                    point.look(replace(last, seen_ns=batch.now_ns, previous_ns=None), batch, self._faults)
         return self._finish(batch)
 
     # --- what devices say
@@ -140,12 +140,13 @@ class Alarms:
         last = self._last.setdefault(device, {})
         touched: dict[Key, PointWatch] = {}
         for sample in samples:
-            if sample.input in last or len(last) < REMEMBERED_INPUTS:
-                last[sample.input] = sample
-            for point in inputs.get(sample.input, ()):
+            if sample.hold_s is None and (sample.input in last or len(last) < REMEMBERED_INPUTS):
+                last[sample.input] = replace(sample, press=False) if sample.press else sample
+            watching = [point for name in (sample.input, *sample.also) for point in inputs.get(name, ())]
+            for point in watching:
                 point.look(sample, batch, self._faults)
                 touched[device, point.settings.id] = point
-            if watch and sample.input not in inputs:
+            if watch and not watching:
                 self._stray(watch, sample, batch)
         for point in touched.values():  # the time that has passed since the look counts as well
             if (due_ns := point.due_ns) is not None and due_ns <= batch.now_ns:
@@ -286,6 +287,13 @@ class Alarms:
         strays = self._strays.setdefault(settings.id, Strays())
         if view := strays.look(settings.id, settings.name, sample, batch, self._faults):
             self.on_stray(view)
+
+    def _last_of(self, device: str, input: Input) -> list[Sample]:
+        """What the inputs showed last that a point on `input` watches."""
+        known = self._last.get(device, {})
+        if exact := known.get(input):
+            return [exact]
+        return [last for last in known.values() if input in last.also]
 
     def _start(self, moment: Moment) -> None:
         if not self._started:

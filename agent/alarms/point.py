@@ -13,13 +13,14 @@ from collections import deque
 from dataclasses import replace
 from typing import Final
 
+from agent.alarms.causes import Causes
 from agent.alarms.debounce import Debouncer, Edge
 from agent.alarms.faults import FaultBook
 from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, Shown, lamp_mode
 from agent.alarms.outcome import Batch, PointView, Press
 from agent.alarms.selectors import Refusal
 from agent.alarms.state import Alarm, PointRecord, Stamp
-from agent.alarms.words import FAULT_TEXTS, STATUS_FAULTS, STATUS_TEXTS, STUCK
+from agent.alarms.words import FAULT_TEXTS, STATUS_FAULTS, STATUS_TEXTS, STUCK, beside
 from agent.clock import NS_PER_S
 from agent.config.models import PointSettings
 from agent.driver import Sample, SampleStatus
@@ -46,6 +47,7 @@ class PointWatch:
         self.record = PointRecord(device, settings.id, settings.kind, since)
         self._ack_timeout_s = ack_timeout_s
         self._debounce = self._debouncer()
+        self._causes = Causes()
         self._status: SampleStatus = "ok"
         self._beside: dict[str, JsonValue] = {}
         """What the device said with its last look, for the event: `detail`, `measure`, `unit`."""
@@ -59,11 +61,16 @@ class PointWatch:
 
     def look(self, sample: Sample, batch: Batch, faults: FaultBook) -> None:
         """Take one look at the input."""
-        active = bool(sample.value) != (self.settings.contact == "nc")
+        shown = bool(sample.value) != (self.settings.contact == "nc")
+        active = self._causes.look(sample, shown)
         self._status = sample.status
-        self._beside = beside(sample)
+        self._beside = beside(sample, batch.language)
         self._status_faults(batch, faults)
-        self._edges(self._debounce.look(active, sample.seen_ns, sample.previous_ns), batch, faults)
+        edges = self._debounce.look(active, sample.seen_ns, sample.previous_ns)
+        if sample.press and shown and not any(edge.active for edge in edges):
+            edges += self._debounce.again(sample.seen_ns)
+        self._edges(edges, batch, faults)
+        self._keep_hold(sample.hold_s, batch)
 
     def looked(self, batch: Batch, faults: FaultBook) -> None:
         """The device was heard, and had nothing new to tell of this input."""
@@ -71,6 +78,9 @@ class PointWatch:
 
     def tick(self, batch: Batch, faults: FaultBook) -> None:
         """Time has passed."""
+        if self._causes.lapse(batch.now_ns):
+            self._beside = {}
+            self._edges(self._debounce.look(False, batch.now_ns, None), batch, faults)
         self._edges(self._debounce.tick(batch.now_ns), batch, faults)
         if self._escalate_ns is not None and batch.now_ns >= self._escalate_ns:
             self._escalate(batch)
@@ -87,7 +97,7 @@ class PointWatch:
     def due_ns(self) -> int | None:
         """When `tick` has something to do."""
         due_ns = self._debounce.due_ns
-        for time_ns in (self._escalate_ns, self._stuck_ns):
+        for time_ns in (self._escalate_ns, self._stuck_ns, self._causes.due_ns):
             if time_ns is not None and (due_ns is None or time_ns < due_ns):
                 due_ns = time_ns
         return due_ns
@@ -143,6 +153,8 @@ class PointWatch:
         """Continue from what was saved, which is committed by being there."""
         self.record = record
         self._debounce = self._debouncer()
+        if record.value and record.active_at and record.hold_s is not None:
+            self._causes.hold(self.settings.input, record.active_at.due_ns(moment, record.hold_s))
         self._shown = self._to_show(record.alarm)
         self._shown_seq = record.alarm.seq if record.alarm else None
         self._arm(moment)
@@ -156,6 +168,7 @@ class PointWatch:
         self._ack_timeout_s = ack_timeout_s
         if again:
             self._debounce = self._debouncer()
+            self._causes = Causes()
         self._arm(moment)
 
     def remove(self, batch: Batch, faults: FaultBook) -> None:
@@ -247,6 +260,13 @@ class PointWatch:
             if edge.active:
                 press = Press(self.device, self.settings.id, edge.seen_ns, edge.previous_ns, latency_ms)
                 batch.presses.append(press)
+
+    def _keep_hold(self, hold_s: float | None, batch: Batch) -> None:
+        """Remember across a restart whether the input falls back by itself."""
+        hold_s = hold_s if self._causes.falls_back else None
+        if hold_s != self.record.hold_s:
+            self.record = replace(self.record, hold_s=hold_s)
+            batch.keep(self.record)
 
     def _press(self, batch: Batch, latency_ms: int) -> None:
         alarm = self.record.alarm
@@ -375,14 +395,6 @@ class PointWatch:
 
     def _text(self, key: str, **more: object) -> Text:
         return say(key, name=self.settings.name, kind=self.kind.text, **more)
-
-
-def beside(sample: Sample) -> dict[str, JsonValue]:
-    """What a sample says beside its value, as members of an event's data."""
-    more: dict[str, JsonValue] = {"detail": dict(sample.detail)} if sample.detail else {}
-    if sample.measure is not None:
-        more |= {"measure": sample.measure, "unit": sample.unit}
-    return more
 
 
 def end_orphan(batch: Batch, record: PointRecord) -> None:

@@ -82,7 +82,8 @@ class Alarm:
 @dataclass(frozen=True, slots=True)
 class PointRecord:
     """One point: what counts as its input's value (`value`, true = active, since `active_at`), its alarm if there is
-    one, when its state last changed (ISO 8601 with offset), and its last event's `seq`."""
+    one, when its state last changed (ISO 8601 with offset), and its last event's `seq`. An input that tells no release
+    falls back `hold_s` after it became active."""
 
     device: str
     point: str
@@ -92,6 +93,7 @@ class PointRecord:
     active_at: Stamp | None = None
     alarm: Alarm | None = None
     seq: int = 0
+    hold_s: float | None = None
     v: Literal[1] = 1
 
     @property

@@ -9,6 +9,7 @@ from typing import Final
 
 from agent.alarms.faults import FaultBook
 from agent.alarms.outcome import Batch
+from agent.alarms.words import detail_of
 from agent.clock import NS_PER_S
 from agent.driver import Input, Sample
 from agent.kinds import KINDS, UNASSIGNED
@@ -37,6 +38,8 @@ class StrayView:
     input: Input
     kind: str | None
     detail: dict[str, JsonValue]
+    also: tuple[Input, ...] = ()
+    """More general names that a point might use instead."""
 
 
 class Strays:
@@ -49,7 +52,8 @@ class Strays:
         """Take a sample that no point has; tell it if it is active and new. Return it if it is active."""
         if sample.kind is None or not sample.value:
             return None
-        view = StrayView(device, sample.input, sample.kind, dict(sample.detail))
+        detail = detail_of(sample.detail, batch.language)
+        view = StrayView(device, sample.input, sample.kind, detail, sample.also)
         stray = self._known.get(sample.input)
         if stray and batch.now_ns - stray.told_ns < TELL_AGAIN_S * NS_PER_S:
             stray.left_out += 1
@@ -59,8 +63,8 @@ class Strays:
         kind = KINDS.get(sample.kind)
         what: Text = kind.text if kind else say("alarms.stray-input")
         more: dict[str, JsonValue] = {"input": sample.input, "value": True}
-        if sample.detail:
-            more["detail"] = dict(sample.detail)
+        if detail:
+            more["detail"] = detail
         if stray and stray.left_out:
             more["left_out"] = stray.left_out
         text = say("alarms.stray", name=name, input=sample.input, what=what)

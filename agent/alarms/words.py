@@ -1,8 +1,10 @@
-"""Which fault an input's status is, and what faults and status events say."""
+"""Which fault an input's status is, what faults and status events say, and what goes into an event beside them."""
 
 from typing import Final
 
-from agent.driver import SampleStatus
+from agent.driver import Detail, Sample, SampleStatus
+from agent.model import JsonValue
+from agent.texts import Language, Text
 
 STATUS_FAULTS: Final[dict[SampleStatus, str]] = {
     "open": "line-open",
@@ -33,3 +35,16 @@ STATUS_TEXTS: Final = {
     "campus.input.off": "alarms.off",
 }
 """What the events of status kinds say."""
+
+
+def detail_of(detail: Detail, language: Language) -> dict[str, JsonValue]:
+    """A sample's `detail` as an event has it."""
+    return {name: value.render(language) if isinstance(value, Text) else value for name, value in detail.items()}
+
+
+def beside(sample: Sample, language: Language) -> dict[str, JsonValue]:
+    """What a sample says beside its value, as members of an event's data."""
+    more: dict[str, JsonValue] = {"detail": detail_of(sample.detail, language)} if sample.detail else {}
+    if sample.measure is not None:
+        more |= {"measure": sample.measure, "unit": sample.unit}
+    return more
