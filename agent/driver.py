@@ -104,7 +104,7 @@ __all__ = [
 
 Input = int | str
 """How a driver names one of its inputs: a number counted from 0, or a name."""
-SampleStatus = Literal["ok", "open", "short", "tamper", "low-battery"]
+SampleStatus = Literal["ok", "open", "short", "tamper", "low-battery", "invalid"]
 """What a supervised input says of itself besides its value."""
 Detail = Mapping[str, str | int | float | bool | Text]
 """What a device says beside the value: account, zone, user, card. Never a secret; it is published, a `Text` in the

@@ -1,7 +1,7 @@
-"""Modbus RTU as bytes: requests for bits, and their replies. Pure; for the drivers of Modbus devices.
+"""Modbus RTU as bytes: requests for bits and registers, and their replies. Pure; for the drivers of Modbus devices.
 
-Source: MODBUS Application Protocol Specification V1.1b3, 6.1 (FC01), 6.2 (FC02), 6.5 (FC05), 6.11 (FC15), 7 (exception
-codes); MODBUS over Serial Line V1.02, 2.5.1 (RTU framing, CRC). PDUs and CRC are pymodbus'.
+Source: MODBUS Application Protocol Specification V1.1b3, 6.1 (FC01), 6.2 (FC02), 6.3 (FC03), 6.4 (FC04), 6.5 (FC05),
+6.11 (FC15), 7 (exception codes); MODBUS over Serial Line V1.02, 2.5.1 (RTU framing, CRC). PDUs and CRC are pymodbus'.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,14 @@ from pymodbus.pdu.bit_message import (
     WriteSingleCoilRequest,
 )
 from pymodbus.pdu.pdu import ModbusPDU
+from pymodbus.pdu.register_message import ReadHoldingRegistersRequest, ReadInputRegistersRequest
 
 from agent.driver import BadFrame, Text, say
 
 READ_COILS: Final = 1
 READ_INPUTS: Final = 2
+READ_HOLDING: Final = 3
+READ_REGISTERS: Final = 4
 WRITE_COIL: Final = 5
 WRITE_COILS: Final = 15
 EXCEPTION_BIT: Final = 0x80
@@ -33,6 +36,8 @@ REQUEST_BYTES: Final = 8
 READ_MAX: Final = 2000
 WRITE_MAX: Final = 1968
 """V1.1b3, 6.1, 6.2 and 6.11: what one request may name."""
+REGISTERS_MAX: Final = 125
+"""V1.1b3, 6.3 and 6.4: registers of one request."""
 ADDRESSES: Final = 65536
 GLITCHES: Final = b"\x00\xff"
 """What a line without bias resistors reads as it turns round. No reply can begin so: 0 is broadcast, 248-255 are
@@ -56,6 +61,15 @@ class Refused:
         return say(f"modbus.code-{known}", code=self.code, function=self.function)
 
 
+class Garbled(BadFrame):
+    """A reply that came and cannot be read: the module is there."""
+
+    def __init__(self, unit: int, count: int, error: BadFrame) -> None:
+        super().__init__(error.expected, error.got)
+        self.text = say("modbus.garbled", unit=unit, count=count, error=error.text)
+        self.args = (self.text,)
+
+
 def frame(unit: int, pdu: ModbusPDU) -> bytes:
     """Return a request as it goes over the line."""
     body = bytes((unit, pdu.function_code)) + pdu.encode()
@@ -66,6 +80,24 @@ def read_request(unit: int, function: int, first: int, count: int) -> bytes:
     """Return the request for `count` bits from address `first`."""
     kind = ReadCoilsRequest if function == READ_COILS else ReadDiscreteInputsRequest
     return frame(unit, kind(address=first, count=count))
+
+
+def registers_request(unit: int, function: int, first: int, count: int) -> bytes:
+    """Return the request for `count` registers from address `first`."""
+    kind = ReadHoldingRegistersRequest if function == READ_HOLDING else ReadInputRegistersRequest
+    return frame(unit, kind(address=first, count=count))
+
+
+def registers_bytes(count: int) -> int:
+    """Return the size of the reply to a read of `count` registers."""
+    return HEADER_AND_CRC + 2 * count
+
+
+def decode_registers(data: bytes, unit: int, function: int, count: int) -> bytes | Refused | None:
+    """Decode the reply to a read of `count` registers: their bytes, as they came; None while bytes are missing. Raises
+    BadFrame."""
+    found = find_reply(data, unit, function, registers_bytes(count))
+    return found[3:-2] if isinstance(found, bytes) else found
 
 
 def write_request(unit: int, first: int, values: Sequence[bool]) -> bytes:

@@ -5,10 +5,8 @@ Source: MODBUS Application Protocol Specification V1.1b3, 6.1 (FC01 Read Coils),
 2.5.1 (RTU framing, CRC). Common 8-in/8-out module: FC02 inputs 0-7, coils 0-7, 9600 8N1, unit 1.
 """
 
-import asyncio
 import random
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Container, Mapping, Sequence
 from typing import ClassVar, Final, Literal
 
 from pydantic import model_validator
@@ -38,6 +36,7 @@ from drivers._modbus import (
     READ_MAX,
     REQUEST_BYTES,
     WRITE_MAX,
+    Garbled,
     Refused,
     decode_bits,
     decode_write,
@@ -47,6 +46,7 @@ from drivers._modbus import (
     write_reply,
     write_request,
 )
+from drivers._outbox import Outbox
 
 MISSES_ALLOWED: Final = 3
 """Silences in a row before the module counts as failed: a spark costs one, a module that restarts some more."""
@@ -55,19 +55,6 @@ REFRESH_S: Final = 5.0
 Reading is as short as a poll (a write is not), so even then a press of 50 ms meets a look on a line of its own."""
 OUTPUT_RETRY_S: Final = 5.0
 """A module that refuses or ignores a write is asked again after so long: its inputs matter more than its lamps."""
-HAND_OVER_S: Final = 1.0
-"""A driver that is stopped lets a commit under way finish: it may be an alarm, and takes milliseconds."""
-WAITING_SAMPLES: Final = 4096
-"""Changes that wait for the journal; at 8 inputs that all change in every round, 20 s of a stuck disk."""
-
-
-class Garbled(BadFrame):
-    """A reply that came and cannot be read: the module is there."""
-
-    def __init__(self, unit: int, count: int, error: BadFrame) -> None:
-        super().__init__(error.expected, error.got)
-        self.text = say("modbus.garbled", unit=unit, count=count, error=error.text)
-        self.args = (self.text,)
 
 
 class WriteFailed(BadFrame):
@@ -173,7 +160,7 @@ class _Module:
         self.driver = driver
         self.link = link
         self.seat = seat
-        self.outbox = _Outbox(link)
+        self.outbox = Outbox(link)
         self.heard = False
         self.misses = 0
         self.garbled = 0
@@ -364,52 +351,3 @@ def changes(old: Sequence[bool], new: Sequence[bool], seen_ns: int, previous_ns:
         for number, (before, value) in enumerate(zip(old, new, strict=True))
         if before is not value
     ]
-
-
-class _Outbox:
-    """Hands over samples in order, beside the polling: a commit that waits for a slow disk must not hold the line,
-    or the presses on it meanwhile would be missed."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._waiting: list[Sample] = []
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def full(self) -> bool:
-        """Whether polling must wait."""
-        return len(self._waiting) >= WAITING_SAMPLES
-
-    def add(self, samples: Iterable[Sample]) -> None:
-        """Hand over, soon."""
-        self._waiting.extend(samples)
-        if self._waiting and (self._task is None or self._task.done()):
-            self.check()
-            self._task = asyncio.get_running_loop().create_task(self._work())
-
-    async def _work(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            await self._link.emit(*batch)
-
-    def check(self) -> None:
-        """Raise what handing over raised."""
-        if self._task is not None and self._task.done():
-            task, self._task = self._task, None
-            task.result()
-
-    async def flush(self) -> None:
-        """Wait until all is handed over."""
-        if self._task is not None:
-            await self._task
-            self.check()
-
-    async def close(self) -> None:
-        """Give what was seen a moment to be handed over, then drop it."""
-        if (task := self._task) is None:
-            return
-        await asyncio.wait({task}, timeout=HAND_OVER_S)
-        if not task.done():
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

@@ -11,6 +11,7 @@ STATUS_FAULTS: Final[dict[SampleStatus, str]] = {
     "short": "line-short",
     "tamper": "tamper",
     "low-battery": "battery-low",
+    "invalid": "measure",
 }
 """What an input says of itself -> the fault that this is."""
 STUCK: Final = "stuck"
@@ -19,6 +20,7 @@ FAULT_TEXTS: Final = {
     "line-short": "alarms.line-short",
     "tamper": "alarms.tamper",
     "battery-low": "alarms.battery-low",
+    "measure": "alarms.measure",
     STUCK: "alarms.stuck",
 }
 """Faults of a point that have more to say than their name."""

@@ -67,6 +67,8 @@ class Unit:
 
     inputs: list[bool]
     coils: list[bool]
+    registers: dict[int, int] = field(default_factory=dict)
+    """Input and holding registers alike, by address; others are not there."""
     faults: Faults = field(default_factory=Faults)
     polls: int = 0
     """How often its inputs were read."""
@@ -205,6 +207,13 @@ class Modules:
             if first + value > len(bits) or not value:
                 return refuse(request, ILLEGAL_ADDRESS)
             packed = pack(bits[first : first + value])
+            return request[:2] + bytes((len(packed),)) + packed
+        if function in (3, 4):
+            unit.polls += 1
+            words = [unit.registers.get(address) for address in range(first, first + value)]
+            if not words or None in words:
+                return refuse(request, ILLEGAL_ADDRESS)
+            packed = b"".join((word or 0).to_bytes(2, "big") for word in words)
             return request[:2] + bytes((len(packed),)) + packed
         if function not in (5, 15):
             return refuse(request, ILLEGAL_FUNCTION)

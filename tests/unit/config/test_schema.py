@@ -92,7 +92,7 @@ def named_for(model: type[BaseModel]) -> set[str]:
     for driver in DRIVERS:
         if issubclass(driver, Driver) and (model is driver or model in [inner for _, inner in tables_in(driver)]):
             text += (ROOT / "docs" / "drivers" / f"{driver.name}.md").read_text(encoding="utf-8")
-    return set(re.findall(r"([a-z0-9_]+)`? *(?:=|\|)", text))
+    return {plain or quoted for plain, quoted in re.findall(r"([a-z0-9_]+) *= |`([a-z0-9_]+)`", text)}
 
 
 @pytest.mark.parametrize(
