@@ -9,7 +9,15 @@ from agent.config.checks_field import check_field
 from agent.config.documents import read_all
 from agent.config.machine import check_files
 from agent.config.merge import Merged, merge
-from agent.config.models import Config, ControlSettings, JournalSettings, SiteSettings, SkyeyeSettings, UplinkSettings
+from agent.config.models import (
+    Config,
+    ControlSettings,
+    JournalSettings,
+    SiteSettings,
+    SkyeyeSettings,
+    TelemetrySettings,
+    UplinkSettings,
+)
 from agent.config.problems import ConfigErrors, Problem
 from agent.config.report import Report
 from agent.config.sections import Parts, build_camera, build_device, read_sections
@@ -60,6 +68,7 @@ def _build(parts: Parts, report: Report, merged: Merged, sources: tuple[Path, ..
         skyeye=parts.tables.get("skyeye", SkyeyeSettings()),
         patrols=tuple(patrol for _, patrol in parts.plain.get("patrol", ())),
         calendar=parts.tables.get("calendar", CalendarSettings()),
+        telemetry=parts.tables.get("telemetry", TelemetrySettings()),
         control=parts.tables.get("control", ControlSettings()),
         sources=sources,
         warnings=tuple(report.warnings),

@@ -58,6 +58,7 @@ __all__ = [
     "SecretError",
     "SiteSettings",
     "SkyeyeSettings",
+    "TelemetrySettings",
     "TlsSettings",
     "UplinkSettings",
     "UploadSettings",
@@ -176,6 +177,14 @@ class CameraInputs(Driver):
         raise NotImplementedError("the eye runs it")
 
 
+class TelemetrySettings(Settings):
+    """[telemetry]: the curves of measured values."""
+
+    table: ClassVar[str] = "telemetry"
+    every_s: Duration = Field(10.0, alias="every", ge=1, le=3600)
+    batch_s: Duration = Field(60.0, alias="batch", ge=1, le=3600)
+
+
 class ConsoleSettings(Settings):
     """[console]: the local web page."""
 
@@ -226,6 +235,7 @@ class Config(Settings):
     skyeye: SkyeyeSettings = SkyeyeSettings()
     patrols: tuple[PatrolSettings, ...] = ()
     calendar: CalendarSettings = CalendarSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
     control: ControlSettings = ControlSettings()
     sources: tuple[Path, ...] = ()
     """The files that it was read from."""

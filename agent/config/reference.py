@@ -54,6 +54,7 @@ def tables() -> Iterator[str]:
     yield section("[[patrol]]", PatrolSettings)
     yield section("[[patrol.stop]]", StopSettings)
     yield section("[calendar]", TABLES["calendar"])
+    yield section("[telemetry]", TABLES["telemetry"])
     yield section("[skyeye]", TABLES["skyeye"])
     yield section("[skyeye.upload]", UploadSettings)
     for name in ("console", "control"):

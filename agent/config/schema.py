@@ -48,6 +48,7 @@ def schema() -> Json:
         "camera",
         "patrol",
         "calendar",
+        "telemetry",
         "skyeye",
         "console",
         "control",

@@ -26,6 +26,7 @@ from agent.config.models import (
     PointSettings,
     SiteSettings,
     SkyeyeSettings,
+    TelemetrySettings,
     UplinkSettings,
 )
 from agent.config.problems import KeyPath
@@ -45,6 +46,7 @@ TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "control": ControlSettings,
     "skyeye": SkyeyeSettings,
     "calendar": CalendarSettings,
+    "telemetry": TelemetrySettings,
 }
 ARRAYS: Final[Mapping[str, type[BaseModel]]] = {
     "bus": BusSettings,

@@ -17,6 +17,7 @@ from agent.journal import Journal, Trouble, read_floor
 from agent.kinds import UNASSIGNED
 from agent.model import JsonValue, Lane, new_event
 from agent.runtime.clockwatch import ClockWatch
+from agent.runtime.curves import Curves
 from agent.runtime.desk import AlarmDesk
 from agent.runtime.field import Field
 from agent.runtime.household import Household, Programs
@@ -122,8 +123,15 @@ class Core:
                 self._started_ns,
             )
             self._desk, self._field, self._household = desk, field, household
+            curves = Curves(
+                lambda: self._parts.config.telemetry,
+                lambda: self._parts.config.devices,
+                self._clock,
+                uplink.publish_curve,
+            )
+            field.on_measure.append(curves.take)
             self._wire(journal, uplink)
-            reloader = Reloader(self._config_path, self._parts, desk, field, household)
+            reloader = Reloader(self._config_path, self._parts, desk, field, household, curves.reload)
             server = await self._serve_control(ControlMethods(self._parts, desk, commands, reloader.reload))
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
             await self._begin(journal)
@@ -143,6 +151,7 @@ class Core:
                     "status": self._tell_status(),
                     "eye's words": household.eye_desk.run(),
                     "evidence": household.evidence.run(),
+                    "curves": curves.run(),
                 }.items()
             ]
             self._ready()

@@ -32,6 +32,8 @@ PROBE_SPREAD: Final = 0.2
 MOST_AWAY: Final = 5
 """Each silent unit is asked as much less often as there are silent ones, up to so many: with 2 s each, together they
 take some 5 % of the line, and every one is asked within 10 s."""
+MEASURES_KEPT: Final = 256
+"""Measured inputs of one device that are remembered for `status`: more than any sensor has."""
 CONFIRM_TIMEOUT_S: Final = 5.0
 """How long an output command waits for the device's word; 32 units at 9600 baud come round in one second."""
 
@@ -74,6 +76,8 @@ class DeviceLink:
         self.on_measure: Callable[[Measure], None] = lambda _measure: None
         self.online = False
         self.error: Text | None = None
+        self.measures: dict[Input, Measure] = {}
+        """The last value of each measured input."""
 
     @property
     def clock(self) -> Clock:
@@ -96,7 +100,10 @@ class DeviceLink:
         return own_line(settings)
 
     def measure(self, input: Input, value: float, unit: str) -> None:
-        self.on_measure(Measure(self.device.id, input, value, unit, self._clock.boottime_ns()))
+        measure = Measure(self.device.id, input, value, unit, self._clock.boottime_ns())
+        if input in self.measures or len(self.measures) < MEASURES_KEPT:
+            self.measures[input] = measure
+        self.on_measure(measure)
 
     def want(self, values: Mapping[int, bool]) -> None:
         """Set the outputs that the agent wants now."""

@@ -30,8 +30,8 @@ class Field:
         self._rounds: dict[str, tuple[int, int]] = {}
         self.on_inventory: Callable[[], None] = lambda: None
         """Called when a device comes, goes, or tells more of itself."""
-        self.on_measure: Callable[[Measure], None] = lambda _measure: None
-        """Called with every measured value."""
+        self.on_measure: list[Callable[[Measure], None]] = []
+        """Each is called with every measured value."""
 
     async def apply(self, config: Config) -> tuple[str, ...]:
         """Stop what is gone or changed, start what is new; return the names of what was touched."""
@@ -91,6 +91,10 @@ class Field:
     def _links_on(self, bus: str) -> list[DeviceLink]:
         return [link for link in self.links.values() if link.device.bus == bus]
 
+    def _measured(self, measure: Measure) -> None:
+        for listener in self.on_measure:
+            listener(measure)
+
     def _start_bus(self, settings: BusSettings) -> None:
         bus = Bus(settings, self._clock)
         self.buses[settings.id] = bus
@@ -101,7 +105,7 @@ class Field:
         seat = bus.seat(device.id, rank_of(device)) if bus else None
         link = DeviceLink(device, self._desk, self._clock, seat)
         link.on_inventory = self.on_inventory
-        link.on_measure = lambda measure: self.on_measure(measure)
+        link.on_measure = self._measured
         self.links[device.id] = link
 
         def neighbours() -> list[DeviceLink]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from agent.config.load import ConfigErrors, load
@@ -23,12 +24,22 @@ class ReloadRefused(Spoken):
 class Reloader:
     """Applies a changed configuration to the running parts. The journal is never touched by it."""
 
-    def __init__(self, path: Path, parts: Parts, desk: AlarmDesk, field: Field, household: Household) -> None:
+    def __init__(
+        self,
+        path: Path,
+        parts: Parts,
+        desk: AlarmDesk,
+        field: Field,
+        household: Household,
+        *others: Callable[[], None],
+    ) -> None:
+        """`others` look at the configuration anew when it has changed."""
         self._path = path
         self._parts = parts
         self._desk = desk
         self._field = field
         self._household = household
+        self._others = others
         self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()
 
@@ -72,6 +83,8 @@ class Reloader:
         )
         await self._desk.take(outcome)
         touched: list[JsonValue] = [*await self._field.apply(config), *await self._household.apply(old)]
+        for look_anew in self._others:
+            look_anew()
         if config.uplink != old.uplink:
             await self._parts.uplink.reconfigure(config.uplink)
             touched.append("uplink")

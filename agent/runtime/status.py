@@ -88,6 +88,7 @@ def journal_status(journal: Journal, config: Config) -> JsonValue:
 def uplink_status(uplink: Uplink) -> JsonValue:
     """The connection to the district."""
     state = uplink.status()
+    waiting, evicted = uplink.curves()
     return {
         "connected": state.connected,
         "broker": state.broker,
@@ -95,6 +96,7 @@ def uplink_status(uplink: Uplink) -> JsonValue:
         "since": state.since,
         "receipts": state.receipts,
         "error": optional(state.error),
+        "telemetry": {"waiting": waiting, "evicted": evicted},
     }
 
 
@@ -110,6 +112,9 @@ def device_status(device: DeviceSettings, parts: Parts) -> JsonValue:
         "state": "online" if link.online else "offline",
         "heard_s_ago": heard_s,
         "rejected": link.rejected,
+        "measures": [
+            {"input": measure.input, "value": measure.value, "unit": measure.unit} for measure in link.measures.values()
+        ],
         "error": optional(link.error),
     }
 

@@ -26,8 +26,11 @@ class Extra:
 class Extras:
     """Replies go first, in order; then retained messages, of which only the latest per topic is kept."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, curves: int) -> None:
         self._limit = limit
+        self._curves: deque[tuple[str, bytes]] = deque(maxlen=curves)
+        self.curves_evicted = 0
+        """Batches of measures that made room for newer ones before they were sent."""
         self._urgent: deque[Extra] = deque()
         self._known: dict[str, bytes] = {}
         self._changed: OrderedDict[str, bytes] = OrderedDict()
@@ -62,6 +65,21 @@ class Extras:
             self._known.pop(topic, None)
         self._changed[topic] = payload
         self._changed.move_to_end(topic)
+
+    def curve(self, topic: str, payload: bytes) -> None:
+        """Queue a batch of measures. They are no evidence: the oldest make room, and are counted."""
+        if len(self._curves) == self._curves.maxlen:
+            self.curves_evicted += 1
+        self._curves.append((topic, payload))
+
+    @property
+    def curves(self) -> int:
+        """How many batches wait."""
+        return len(self._curves)
+
+    def next_curve(self) -> tuple[str, bytes] | None:
+        """Take the oldest batch."""
+        return self._curves.popleft() if self._curves else None
 
     def birth(self, states: Iterable[tuple[str, bytes]]) -> None:
         """A new connection: everything retained goes out again, and replies that were not acknowledged stay."""

@@ -75,6 +75,9 @@ class Limits:
     """Repeats remembered for later; beyond them they are found again in the journal."""
     extras: int = 1024
     """Retained topics and replies that wait for the broker, each: 200 cameras, and the states of as many points."""
+    curves: int = 2048
+    """Batches of measures that wait for the broker, of all points together: 20 curves in batches of a minute for an
+    hour and a half, some 2 MiB."""
     denied_s: float = 600.0
     """A kind of message (status, state, reply ...) that the broker refused is not tried again for so long, as
     mosquitto 2.0.11 answers a refused message by closing the connection. Events are set aside one by one instead."""

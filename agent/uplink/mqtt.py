@@ -185,6 +185,12 @@ class Connection:
             return
         self._open[info.mid] = _Open(done, now + deadline_s, now)
 
+    def publish_unacknowledged(self, topic: str, payload: bytes, content_type: str | None) -> bool:
+        """Publish at QoS 0; whether it could be handed over. The caller has looked at `fits`."""
+        properties = self._properties(content_type, None) if self.protocol == "5" else None
+        info = self._client.publish(topic, payload, 0, False, properties)
+        return bool(info.rc == paho.MQTT_ERR_SUCCESS)
+
     def flush(self) -> None:
         """Write what was published, now and in one piece, rather than when the loop next asks the socket."""
         if self.ended.done():

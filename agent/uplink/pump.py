@@ -52,7 +52,7 @@ class Pump:
         self._topics = topics
         self._clock = clock
         self._limits = limits
-        self.extras = Extras(limits.extras)
+        self.extras = Extras(limits.extras, limits.curves)
         self.on_change: Callable[[], None] = lambda: None
         self.on_refused: Callable[[Stored, Text], None] = lambda _row, _text: None
         self.last_turn_ns = clock.boottime_ns()
@@ -238,7 +238,7 @@ class Pump:
         self.wake()
 
     def _next_source(self, connection: Connection, reserve: int) -> Callable[[], None] | None:
-        """What goes next of all that is paced: retained states, faults, events, repeats of both, replays."""
+        """What goes next of all that is paced: retained states, faults, events, repeats of both, replays, curves."""
         if self.extras:
             return partial(self._send_retained, connection)
         if not self._row_fits_in(connection, reserve):
@@ -247,7 +247,12 @@ class Pump:
         for queue in (fault.rows, event.rows, fault.again, event.again, self.replayer.rows):
             if queue:
                 return partial(self._send_from, connection, queue)
-        return None
+        return partial(self._send_curve, connection) if self.extras.curves else None
+
+    def _send_curve(self, connection: Connection) -> None:
+        """Measures go last, at QoS 0: nobody acknowledges them, and what is lost is a gap in a curve."""
+        if (batch := self.extras.next_curve()) and connection.fits(*batch):
+            connection.publish_unacknowledged(*batch, "application/json")
 
     def _send_retained(self, connection: Connection) -> None:
         if extra := self.extras.next_retained():

@@ -148,6 +148,15 @@ class Uplink:
         self._pump.extras.retained(self._topics.below(suffix), payload)
         self._pump.wake()
 
+    def publish_curve(self, suffix: str, payload: bytes) -> None:
+        """Queue a batch of measures for the topic `suffix` below the root: sent when nothing else waits."""
+        self._pump.extras.curve(self._topics.below(suffix), payload)
+        self._pump.wake()
+
+    def curves(self) -> tuple[int, int]:
+        """Batches of measures that wait, and how many were evicted so far."""
+        return self._pump.extras.curves, self._pump.extras.curves_evicted
+
     def progress(self) -> Text | None:
         """What hangs, for the watchdog; None if nothing does."""
         connection = self._connection

@@ -146,7 +146,7 @@ def test_without_a_reason_it_takes_three_ends_alone() -> None:
 
 
 def test_extras_keep_the_latest_of_a_topic_and_everything_for_a_birth() -> None:
-    extras = Extras(3)
+    extras = Extras(3, curves=3)
     for value in (b"1", b"2"):
         extras.retained("a", value)
     extra = extras.next_retained()
@@ -159,7 +159,7 @@ def test_extras_keep_the_latest_of_a_topic_and_everything_for_a_birth() -> None:
 
 
 def test_extras_are_bounded_and_tell_whom_they_drop() -> None:
-    extras, told = Extras(2), list[int | None]()
+    extras, told = Extras(2, curves=3), list[int | None]()
     for number in range(4):
         extras.add(Extra("t", b"%d" % number, done=told.append))
     assert told == [None, None]
@@ -181,3 +181,23 @@ def test_a_receipt_is_overdue_once_per_try_and_backs_off() -> None:
     assert waits.is_overdue(5, 12 * NS_PER_S)
     waits.prune(lambda seq: seq == 5)
     assert not waits.is_overdue(5, 40 * NS_PER_S)
+
+
+def test_measures_wait_bounded_and_the_oldest_make_room() -> None:
+    extras = Extras(4, curves=3)
+    for number in range(5):
+        extras.curve(f"telemetry/gas/{number}", b"[]")
+    assert (extras.curves, extras.curves_evicted) == (3, 2)
+    assert [extras.next_curve() for _ in range(4)] == [
+        ("telemetry/gas/2", b"[]"),
+        ("telemetry/gas/3", b"[]"),
+        ("telemetry/gas/4", b"[]"),
+        None,
+    ]
+
+
+def test_a_lost_connection_takes_no_measures_along() -> None:
+    extras = Extras(4, curves=3)
+    extras.curve("telemetry/gas/value", b"[]")
+    extras.connection_lost()
+    assert extras.curves == 1
