@@ -8,8 +8,8 @@ UV     := $(PY) -m uv pip compile --quiet --universal --fork-strategy fewest --p
           --custom-compile-command "make lock" $(UPGRADE) pyproject.toml
 CODE   := agent drivers tests bench
 
-# Tests mostly wait for brokers, cameras and processes: three at a time keep two cores busy. WORKERS=0 for --pdb and the like.
-WORKERS := 3
+# Tests mostly wait for brokers, cameras and processes: four at a time keep two cores busy. WORKERS=0 for --pdb and the like.
+WORKERS := 4
 PYTEST  := $(PY) -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
 
 # Debian packages of the tests: brokers, networks, clocks and disks to break, systemd's own checks, a real RTSP server,
