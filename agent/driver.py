@@ -111,6 +111,8 @@ Detail = Mapping[str, str | int | float | bool | Text]
 site's language."""
 T = TypeVar("T")
 
+SILENCE_S: Final = 10.0
+"""For a device that is polled many times a second: a restart is no fault, and a guard hears of a dead one soon."""
 REPR_BYTES: Final = 48
 """How much of a bad frame an error shows: enough to recognise it, short enough for a log line."""
 
@@ -314,6 +316,14 @@ class Driver(Plugin):
     retry_cap_s: ClassVar[float] = 60.0
     """The longest wait between two starts of a device that fails. On a bus it grows with the number of units that are
     away, so that those that are there keep the line."""
+    supervised: ClassVar[bool] = True
+    """Whether a device of this sort is heard while nothing happens. Of one that is not, silence says nothing: it may be
+    dead. It counts as there from `alive` after its port was opened until its driver fails."""
+
+    def silence_s(self) -> float | None:
+        """How long the device may be silent, where the configuration has no `offline_after`; None if silence says
+        nothing."""
+        return SILENCE_S if self.supervised else None
 
     def inputs_available(self) -> Container[Input]:
         """The inputs that a point may name."""

@@ -163,11 +163,12 @@ class Alarms:
                     point.looked(batch, self._faults)
         return self._finish(batch)
 
-    def failed(self, device: str, text: Text, moment: Moment) -> None:
-        """A device's driver gave up; the text is told if silence follows until `offline_after`."""
+    def failed(self, device: str, text: Text, moment: Moment, *, down: bool = True) -> None:
+        """A device's driver gave up, or (`down` False) could not read it; the text is told if silence follows until
+        `offline_after`."""
         self._start(moment)
         if watch := self._devices.get(device):
-            watch.failed(text)
+            watch.failed(text, moment.boottime_ns if down else None)
 
     # --- time
 

@@ -47,6 +47,7 @@ def describe(env: Environment, driver: "type[Plugin]") -> dict[str, Any]:
         "source": source_of(driver),
         "of": array_of(driver),
         "needs_bus": needs_bus(driver),
+        "supervised": is_supervised(driver),
         "fields": [describe_field(env, driver, key) for key in fields_of(driver)],
         "schema": schema_of(driver),
     }
@@ -107,6 +108,13 @@ def needs_bus(driver: "type[Plugin]") -> bool:
     return issubclass(driver, BusDriver)
 
 
+def is_supervised(driver: "type[Plugin]") -> bool:
+    """Whether its devices are heard while nothing happens."""
+    from agent.driver import Driver
+
+    return driver.supervised if issubclass(driver, Driver) else True
+
+
 def array_of(driver: "type[Plugin]") -> str:
     """Where the configuration names it: `device` or `camera`."""
     from agent.driver import CameraDriver
@@ -132,6 +140,8 @@ def show(env: Environment, driver: "type[Plugin]", *, in_full: bool) -> None:
     if in_full and (source := source_of(driver)) is not None:
         env.say("config.driver-source", source=source)
     env.say(f"config.driver-{place_of(driver)}")
+    if not is_supervised(driver):
+        env.say("config.driver-unsupervised")
     described = [describe_field(env, driver, key) for key in fields_of(driver)]
     rows = []
     for field in described:

@@ -208,6 +208,11 @@ def tables(
         )
 
 
+def device_state(device: Mapping[str, Any]) -> str:
+    """Of a device that speaks only when something happens, `online` would say too much."""
+    return "unwatched" if device["state"] == "online" and not device.get("supervised", True) else device["state"]
+
+
 def device_row(env: Environment, device: Mapping[str, Any]) -> "list[str | Styled]":
     online = device["state"] == "online"
     return [
@@ -215,7 +220,7 @@ def device_row(env: Environment, device: Mapping[str, Any]) -> "list[str | Style
         device["name"],
         device["driver"],
         device["bus"] or "-",
-        styled(word("state", device["state"], env.language), GOOD if online else BAD),
+        styled(word("state", device_state(device), env.language), GOOD if online else BAD),
         env.pick(device["error"]),
     ]
 

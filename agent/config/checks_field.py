@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Container, Sequence
 from typing import Any, Final, TypeVar
 
+from agent.config.checks_watch import check_unsupervised
 from agent.config.models import BusSettings, DeviceSettings, PointSettings
 from agent.config.problems import KeyPath
 from agent.config.report import Report
@@ -37,6 +38,7 @@ def check_field(parts: Parts, report: Report) -> None:
     check_addresses(parts, report)
     check_emptiness(parts, report)
     check_timing(parts, report)
+    check_unsupervised(parts, report)
 
 
 def check_ports(parts: Parts, report: Report) -> None:

@@ -167,6 +167,11 @@ class DeviceSettings(DeviceHead):
     points: tuple[PointSettings, ...] = Field((), alias="point")
     settings: SerializeAsAny[Driver]
 
+    @property
+    def supervised(self) -> bool:
+        """Whether silence makes it offline. If not, `offline_after_s` counts from when its driver has failed."""
+        return "offline_after_s" in self.model_fields_set or self.settings.silence_s() is not None
+
 
 class CameraInputs(Driver):
     """Stands in the alarm engine for a camera that has points: what the eye sees are its inputs."""

@@ -234,8 +234,12 @@ def build_device(part: DevicePart) -> DeviceSettings:
     """Put together a device of which every part could be read."""
     assert part.head is not None
     assert part.driver is not None
-    fields = {name: getattr(part.head, name) for name in DeviceHead.model_fields}
-    return DeviceSettings(**fields, points=tuple(point for _, point in part.points), settings=part.driver)
+    fields = {name: getattr(part.head, name) for name in DeviceHead.model_fields if name in part.head.model_fields_set}
+    settings = DeviceSettings(**fields, points=tuple(point for _, point in part.points), settings=part.driver)
+    silence_s = settings.settings.silence_s()
+    if "offline_after_s" in fields or silence_s is None:
+        return settings
+    return settings.model_copy(update={"offline_after_s": silence_s})
 
 
 def build_camera(part: CameraPart) -> CameraSettings:

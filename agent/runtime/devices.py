@@ -155,9 +155,10 @@ class DeviceLink:
         level = self._loudness.level("reject", error.text.key)  # what was expected may differ with every frame
         log.log(level, say("runtime.rejected", device=self.device.id, error=error.text))
         moment = self._clock.moment()
-        if not self.online or moment.boottime_ns - self._heard_ns > self.device.offline_after_s * NS_PER_S:
+        silent = moment.boottime_ns - self._heard_ns > self.device.offline_after_s * NS_PER_S
+        if not self.online or (silent and self.device.supervised):
             self._unreadable(error.text)
-        self._desk.engine.failed(self.device.id, error.text, moment)
+        self._desk.engine.failed(self.device.id, error.text, moment, down=False)
         self._quiet_window(moment.boottime_ns)
         self._noise_count += 1
         if self._noise_count >= NOISE_LIMIT and not self._noisy:

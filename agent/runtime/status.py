@@ -110,6 +110,7 @@ def device_status(device: DeviceSettings, parts: Parts) -> JsonValue:
         "driver": device.driver,
         "bus": device.bus,
         "state": "online" if link.online else "offline",
+        "supervised": device.supervised,
         "heard_s_ago": heard_s,
         "rejected": link.rejected,
         "measures": [
@@ -190,6 +191,7 @@ def inventory(device: DeviceSettings, parts: Parts) -> dict[str, JsonValue]:
         "firmware": link.identity.get("firmware"),
         "address": address,
         "health": "online" if link.online else "offline",
+        "supervised": device.supervised,
     }
 
 

@@ -159,6 +159,9 @@ class InventoryMessage(Sent):
     health: Literal["online", "offline", "unknown"] = Field(
         description="unknown: a camera that nobody has looked at yet, or while the process that does is away"
     )
+    supervised: bool = Field(
+        default=True, description="false: it speaks only when something happens, and may be dead while it is online"
+    )
     camera: CameraInventory | None = Field(default=None, description="of cameras only")
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LISTEN_S: Final = 5.0
 """A round of 32 dead units at 9600 baud takes less; a device that sends by itself is given `offline_after`."""
+LISTEN_MOST_S: Final = 40.0
+"""A receiver's heartbeat comes every 30 s. What speaks once a day is not waited for."""
 SPARE_S: Final = 5.0
 """Beyond listening: opening a port, and letting go of it."""
 
@@ -41,7 +43,7 @@ async def by_status(states: Sequence[Mapping[str, object]]) -> Sequence[Finding]
 
 def listen_s(device: "DeviceSettings") -> float:
     """How long to wait for a device: those on a bus are asked, others speak when they like."""
-    return LISTEN_S if device.bus else max(LISTEN_S, device.offline_after_s)
+    return LISTEN_S if device.bus else min(max(LISTEN_S, device.offline_after_s), LISTEN_MOST_S)
 
 
 class Ear:

@@ -61,6 +61,7 @@ FINE: Final[Mapping[str, Any]] = {
             "driver": "modbus-io",
             "bus": "rs485-1",
             "state": "online",
+            "supervised": True,
             "heard_s_ago": 0.1,
             "rejected": 0,
             "error": None,
