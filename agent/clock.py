@@ -42,6 +42,19 @@ class Clock(Protocol):
         return Moment(self.wall(), self.boottime_ns(), self.bootid, self.quality())
 
 
+class When(Protocol):
+    """A moment, in whatever form it is kept."""
+
+    @property
+    def wall(self) -> datetime: ...
+    @property
+    def boottime_ns(self) -> int: ...
+    @property
+    def bootid(self) -> str: ...
+    @property
+    def clock(self) -> ClockQuality: ...
+
+
 class SystemClock(Clock):
     """The machine's clocks."""
 
@@ -79,6 +92,16 @@ class SystemClock(Clock):
     def _synced(self) -> bool:
         state = int(self._libc.adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES)))  # modes = 0: only read
         return state < _TIME_ERROR if state >= 0 else recently_synced(self._timesyncd, time.time())
+
+
+def elapsed_ns(since: When, now: When) -> int | None:
+    """Time between two moments: by the boot clock within one boot, by the wall clock where both ends were synced and it
+    did not go backwards, else None (unknown)."""
+    if since.bootid == now.bootid:
+        return max(0, now.boottime_ns - since.boottime_ns)
+    if since.clock == now.clock == "synced" and now.wall >= since.wall:
+        return (now.wall - since.wall) // timedelta(microseconds=1) * 1_000
+    return None
 
 
 def recently_synced(path: Path, now_s: float) -> bool:

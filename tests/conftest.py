@@ -1,8 +1,6 @@
 """Settings of every test."""
 
-import os
 import signal
-import sys
 
 from hypothesis import HealthCheck, settings
 
@@ -12,9 +10,6 @@ settings.load_profile("shared")
 
 
 def pytest_configure() -> None:
-    """What tests start inherits our environment: it shall hear Ctrl-C, although a shell's `&` has us ignore SIGINT; and
-    it shall not compile this project anew at each start, although some machines forbid to keep that."""
+    """Let Ctrl-C reach what tests start: a shell's `&` has us ignore SIGINT, and our children would inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    sys.dont_write_bytecode = False

@@ -203,6 +203,13 @@ class Alarms:
         result = point.reset(actor, batch)
         return self._finish(batch, result)
 
+    def escalate(self, device: str, point: str, moment: Moment) -> Outcome:
+        """Escalate an alarm at once, if somebody is still waited for. Raises Refusal for an unknown point."""
+        watch = self._select(Selector(None, (device, point)))
+        batch = self._batch(moment)
+        watch.hurry(batch)
+        return self._finish(batch)
+
     def override(self, device: str, output: int, value: bool, until_ns: int) -> None:
         """Hold an output by hand until then, whatever the alarms want of it."""
         self._overrides.hold((device, output), value, until_ns)
@@ -276,6 +283,22 @@ class Alarms:
         return tuple(
             point.view(point_faults.get(key) or offline.get(point.device)) for key, point in self._points.items()
         )
+
+    def view(self, device: str, point: str) -> PointView | None:
+        """One point as it is now; None if there is none."""
+        if (watch := self._points.get((device, point))) is None:
+            return None
+        since = self._faults.of_points().get((device, point)) or self._faults.since(device, None, OFFLINE)
+        return watch.view(since)
+
+    def is_seen(self, device: str, point: str) -> bool:
+        """Whether what a point's input shows is known: it was looked at since the start, and its device is heard."""
+        watch = self._points.get((device, point))
+        return watch is not None and watch.has_looked and not self._faults.stands(device, None, OFFLINE)
+
+    def drills(self, device: str, point: str) -> bool:
+        """Whether what a point tells now is of a drill."""
+        return self._drill
 
     def faults(self) -> tuple[FaultView, ...]:
         """The faults that stand, oldest first."""

@@ -128,6 +128,11 @@ class PointWatch:
         self._end(batch, event_id)
         return self._result(alarm, "idle")
 
+    def hurry(self, batch: Batch) -> None:
+        """Escalate now, if somebody is still waited for."""
+        if self._escalate_ns is not None:
+            self._escalate(batch, at_once=True)
+
     def stored(self, stored: Stored) -> bool:
         """An event of this point is committed: now it may be shown. Return whether the record is to be saved again,
         with the place in the chain that it has only now."""
@@ -289,12 +294,14 @@ class PointWatch:
         if not self.kind.latch:
             self._end(batch, event_id)
 
-    def _escalate(self, batch: Batch) -> None:
+    def _escalate(self, batch: Batch, *, at_once: bool = False) -> None:
         self._escalate_ns = None
         alarm = self.record.alarm
         if alarm is None:
             return
         text = self._text("alarms.escalated", seconds=f"{self._ack_timeout_s:g}")
+        if at_once:
+            text = self._text("alarms.escalated-at-once")
         event_id = self._tell("escalated", batch, text, alarm=alarm)
         self._change(batch, event_id, alarm=replace(alarm, escalated=event_id), since=self.record.since)
 

@@ -7,13 +7,12 @@ version loses no alarm.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import cache
 from typing import Final, Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from agent.clock import NS_PER_S
+from agent.clock import NS_PER_S, elapsed_ns
 from agent.model import NO_PART, ClockQuality, Moment
 from agent.texts import Language, Text
 
@@ -23,7 +22,6 @@ one that it saw; older ones are in the journal."""
 PROBLEM_CHARS: Final = 120
 """How much of a reading problem is told: enough to see which member it was."""
 
-_ROUND: Final = timedelta(microseconds=1)
 _Saved = TypeVar("_Saved", "PointRecord", "FaultRecord")
 
 
@@ -44,18 +42,9 @@ class Stamp:
     def of(cls, moment: Moment) -> Self:
         return cls(moment.wall, moment.boottime_ns, moment.bootid, moment.clock)
 
-    def elapsed_ns(self, now: Moment) -> int | None:
-        """Time from here to `now`: by the boot clock within one boot, by the wall clock where both ends were synced
-        and it did not go backwards, else None (unknown)."""
-        if self.bootid == now.bootid:
-            return max(0, now.boottime_ns - self.boottime_ns)
-        if self.clock == now.clock == "synced" and now.wall >= self.wall:
-            return (now.wall - self.wall) // _ROUND * 1_000
-        return None
-
     def due_ns(self, now: Moment, after_s: float) -> int:
         """The boot clock when `after_s` will have passed since here; counted anew where nobody can tell."""
-        return now.boottime_ns + round(after_s * NS_PER_S) - (self.elapsed_ns(now) or 0)
+        return now.boottime_ns + round(after_s * NS_PER_S) - (elapsed_ns(self, now) or 0)
 
 
 @dataclass(frozen=True, slots=True)

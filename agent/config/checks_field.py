@@ -93,7 +93,7 @@ def check_addresses(parts: Parts, report: Report) -> None:
         bus = part.raw.get("bus")
         if not isinstance(part.readable_driver, BusDriver) or not isinstance(bus, str) or not _good([bus]):
             continue
-        if (unit := _told(part.readable_driver.bus_address)) is None:
+        if (unit := told(part.readable_driver.bus_address)) is None:
             continue
         if (bus, unit) in first:
             found = say("config.also-at", value=unit, place=report.place((*first[bus, unit], "unit"), part.at))
@@ -117,7 +117,7 @@ def check_points(part: DevicePart, parts: Parts, report: Report) -> None:
         check_point_kind(at, point, report)
 
 
-def _told(ask: Callable[[], T]) -> T | None:
+def told(ask: Callable[[], T]) -> T | None:
     """What a driver says; None where that depends on what could not be read."""
     try:
         return ask()
@@ -129,9 +129,9 @@ def _check_input(
     part: DevicePart, at: KeyPath, input_: int | str, inputs: dict[int | str, KeyPath], report: Report
 ) -> None:
     """An input must exist, and be one point's alone."""
-    available = _told(part.readable_driver.inputs_available) if part.readable_driver else None
+    available = told(part.readable_driver.inputs_available) if part.readable_driver else None
     if available is not None and input_ not in available:
-        rule = say("config.input-exists", known=_listing(available))
+        rule = say("config.input-exists", known=listing(available))
         report.error((*at, "input"), rule, found=_plain(input_), remedy=say("config.input-fix"))
     if input_ in inputs:
         found = say("config.also-at", value=_plain(input_), place=report.place((*inputs[input_], "input"), at))
@@ -143,7 +143,7 @@ def _plain(value: Any) -> str:
     return shown(value)
 
 
-def _listing(available: Container[Any]) -> Text | str:
+def listing(available: Container[Any]) -> Text | str:
     """What a device has: `0-7`, names, or nothing."""
     if isinstance(available, range) and available:
         return f"{available[0]}-{available[-1]}"
@@ -163,9 +163,9 @@ def _check_output(
     """An output must exist, and a lamp's must be its own; several points may share a siren."""
     if output is None:
         return
-    available = _told(part.readable_driver.outputs_available) if part.readable_driver else None
+    available = told(part.readable_driver.outputs_available) if part.readable_driver else None
     if available is not None and output not in available:
-        rule = say("config.output-exists", known=_listing(available))
+        rule = say("config.output-exists", known=listing(available))
         report.error((*at, role), rule, found=str(output), remedy=say("config.output-fix"))
     if output in outputs and "lamp" in (role, outputs[output][1]):
         other, other_role = outputs[output]

@@ -6,6 +6,7 @@ from agent.config.calendar import CalendarSettings
 from agent.config.checks import check_general
 from agent.config.checks_camera import check_cameras
 from agent.config.checks_field import check_field
+from agent.config.checks_rules import check_rules
 from agent.config.documents import read_all
 from agent.config.machine import check_files
 from agent.config.merge import Merged, merge
@@ -39,6 +40,7 @@ def load(path: Path) -> Config:
     check_general(parts, report)
     check_field(parts, report)
     check_cameras(parts, report)
+    check_rules(parts, report)
     if report.errors:
         raise ConfigErrors(path, report.errors)
     return _build(parts, report, merged, tuple(file for file, _ in documents))
@@ -69,6 +71,7 @@ def _build(parts: Parts, report: Report, merged: Merged, sources: tuple[Path, ..
         patrols=tuple(patrol for _, patrol in parts.plain.get("patrol", ())),
         calendar=parts.tables.get("calendar", CalendarSettings()),
         telemetry=parts.tables.get("telemetry", TelemetrySettings()),
+        rules=tuple(rule for _, rule in parts.plain.get("rule", ())),
         control=parts.tables.get("control", ControlSettings()),
         sources=sources,
         warnings=tuple(report.warnings),

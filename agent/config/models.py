@@ -5,6 +5,7 @@ The constraints here concern one value each; what concerns several is in `checks
 where it goes into the JSON Schema, the reference and error messages, in both languages.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal
 
@@ -15,6 +16,7 @@ from agent.config.calendar import CalendarSettings
 from agent.config.merge import Origins, locate
 from agent.config.points import LampMeans, PointSettings
 from agent.config.problems import KeyPath, Problem, dotted
+from agent.config.rulebook import RULES, RuleSettings
 from agent.config.skyeye import (
     DEFAULT_PREROLL_S,
     CameraHead,
@@ -36,7 +38,7 @@ from agent.driver import Driver, Link
 from agent.model import Site
 from agent.ports import Baudrate, ListenAddress, PortName
 from agent.secrets import Secret, SecretError
-from agent.texts import Language, Text
+from agent.texts import Language, Text, say
 from agent.units import Duration, Size
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "LampMeans",
     "PatrolSettings",
     "PointSettings",
+    "RuleSettings",
     "Secret",
     "SecretError",
     "SiteSettings",
@@ -190,6 +193,15 @@ class TelemetrySettings(Settings):
     batch_s: Duration = Field(60.0, alias="batch", ge=1, le=3600)
 
 
+class RuleInputs(Driver):
+    """Stands in the alarm engine for the rules that have a kind: each is an input that is on while it holds."""
+
+    name: ClassVar[str] = "rules"
+
+    async def run(self, link: Link) -> None:
+        raise NotImplementedError("agent.runtime.rules feeds it")
+
+
 class ConsoleSettings(Settings):
     """[console]: the local web page."""
 
@@ -227,6 +239,19 @@ def as_device(camera: CameraSettings) -> DeviceSettings:
     )
 
 
+def rules_device(rules: Sequence[RuleSettings], language: Language) -> DeviceSettings:
+    """The rules that have a kind as the alarm engine sees them: the points of one device, which is never silent."""
+    return DeviceSettings.model_construct(
+        id=RULES,
+        name=say("config.rules-device").render(language),
+        driver=RuleInputs.name,
+        bus=None,
+        offline_after_s=NEVER_S,
+        points=tuple(rule.as_point() for rule in rules if rule.kind is not None),
+        settings=RuleInputs(),
+    )
+
+
 class Config(Settings):
     """All of it, checked."""
 
@@ -241,6 +266,7 @@ class Config(Settings):
     patrols: tuple[PatrolSettings, ...] = ()
     calendar: CalendarSettings = CalendarSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    rules: tuple[RuleSettings, ...] = ()
     control: ControlSettings = ControlSettings()
     sources: tuple[Path, ...] = ()
     """The files that it was read from."""
@@ -251,8 +277,9 @@ class Config(Settings):
 
     @property
     def watched(self) -> tuple[DeviceSettings, ...]:
-        """Everything that may have points and faults: the devices, and each camera as a device of its own."""
-        return (*self.devices, *map(as_device, self.cameras))
+        """Everything that may have points and faults: the devices, each camera as a device of its own, the rules."""
+        rules = (rules_device(self.rules, self.site.language),) if any(rule.kind for rule in self.rules) else ()
+        return (*self.devices, *map(as_device, self.cameras), *rules)
 
     @property
     def skyeye_path(self) -> Path:

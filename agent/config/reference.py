@@ -8,9 +8,20 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from agent.config.calendar import WindowSettings
 from agent.config.drivers import camera_driver_names, driver_names, find_camera_driver, find_driver
 from agent.config.fields import field_text, keys_of, models_in, table_of, tables_in
 from agent.config.models import CameraHead, CommandSettings, DeviceHead, PatrolSettings, PointSettings, TlsSettings
+from agent.config.rulebook import (
+    AbsentSettings,
+    ActionSettings,
+    ConditionSettings,
+    EventsSettings,
+    OutputActionSettings,
+    RuleSettings,
+    SelectorSettings,
+    SequenceSettings,
+)
 from agent.config.schema import default_of, limits_of, raw_property, type_word
 from agent.config.sections import ARRAYS, POINT, TABLES
 from agent.config.skyeye import ExpectSettings, LineSettings, StopSettings, UploadSettings, ZoneSettings
@@ -55,6 +66,15 @@ def tables() -> Iterator[str]:
     yield section("[[patrol.stop]]", StopSettings)
     yield section("[calendar]", TABLES["calendar"])
     yield section("[telemetry]", TABLES["telemetry"])
+    yield section("[[rule]]", RuleSettings)
+    yield section("[rule.when]", WindowSettings)
+    yield section("[rule.if]", ConditionSettings)
+    yield section("[rule.if.events]", EventsSettings)
+    yield section("[rule.if.absent]", AbsentSettings)
+    yield section("[rule.if.sequence]", SequenceSettings)
+    yield section("[[rule.if.sequence.steps]]", SelectorSettings)
+    yield section("[[rule.do]]", ActionSettings)
+    yield section("[rule.do.output]", OutputActionSettings)
     yield section("[skyeye]", TABLES["skyeye"])
     yield section("[skyeye.upload]", UploadSettings)
     for name in ("console", "control"):

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from agent.config.drivers import camera_driver_names, driver_names, find_plugin
 from agent.config.fields import field_text, keys_of, models_in, table_of
 from agent.config.models import PointSettings
+from agent.config.rulebook import ConditionSettings
 from agent.config.sections import ARRAYS, POINT, REQUIRED, TABLES
 from agent.model import JsonValue
 from agent.texts import Text, room_texts, say
@@ -29,6 +30,8 @@ FEW: Final = 4
 """How many choices a table has room for."""
 PLUGGED: Final = {"device": driver_names, "camera": camera_driver_names}
 """Whose items have keys of their drivers."""
+SHARED: Final[Mapping[type[BaseModel], str]] = {ConditionSettings: "condition"}
+"""Tables that hold tables of their own sort, and so cannot stand in place."""
 NOISE: Final = ("title", "format", "default", "description")
 """What pydantic writes and we write otherwise, or not at all."""
 
@@ -49,6 +52,7 @@ def schema() -> Json:
         "patrol",
         "calendar",
         "telemetry",
+        "rule",
         "skyeye",
         "console",
         "control",
@@ -60,6 +64,7 @@ def schema() -> Json:
         "properties": {name: properties[name] for name in order},
         "required": list(REQUIRED),
         "additionalProperties": False,
+        "$defs": {name: _table(model) for model, name in SHARED.items()},
     }
 
 
@@ -83,7 +88,7 @@ def _plugged(model: type[BaseModel], array: str) -> Json:
 
 def _table(model: type[BaseModel], *, closed: bool = True) -> Json:
     """The schema of one model, with everything in place instead of references."""
-    raw = model.model_json_schema(by_alias=True)
+    raw = _raw(model)
     made: Json = {"description": _about(table_of(model)), "type": "object"}
     made["properties"] = {key: property_of(model, key, raw["properties"][key]) for key in keys_of(model)}
     if required := [key for key, field in keys_of(model).items() if field.is_required()]:
@@ -99,8 +104,10 @@ def property_of(model: type[BaseModel], key: str, raw: Mapping[str, Any] | None 
     field = keys_of(model)[key]
     about = _both(field_text(model, key))
     if nested := models_in(field.annotation):
-        table = _table(nested[0])
-        return {**({"type": "array", "items": table} if raw.get("type") == "array" else table), "description": about}
+        shared = SHARED.get(nested[0])
+        table = {"$ref": f"#/$defs/{shared}"} if shared else _table(nested[0])
+        is_array = "array" in types_of(raw)
+        return {**({"type": "array", "items": table} if is_array else table), "description": about}
     made = {"description": about, **_without_null(raw)}
     if (default := default_of(model, key, raw)) is not None:
         made["default"] = default
@@ -133,8 +140,22 @@ def default_of(model: type[BaseModel], key: str, raw: Mapping[str, Any] | None =
 
 def raw_property(model: type[BaseModel], key: str) -> Json:
     """What pydantic says of one field."""
-    found: Json = model.model_json_schema(by_alias=True)["properties"][key]
+    found: Json = _raw(model)["properties"][key]
     return found
+
+
+def _raw(model: type[BaseModel]) -> Json:
+    """What pydantic says of a model; of one that holds its own sort it says it by a reference."""
+    raw: Json = model.model_json_schema(by_alias=True)
+    if "$ref" in raw:
+        named: Json = raw["$defs"][str(raw["$ref"]).rpartition("/")[2]]
+        return named
+    return raw
+
+
+def types_of(raw: Mapping[str, Any]) -> set[str | None]:
+    """The types of a field, of all its branches."""
+    return {branch.get("type") for branch in (raw, *raw.get("anyOf", ()))}
 
 
 def formats_of(raw: Mapping[str, Any]) -> set[str | None]:

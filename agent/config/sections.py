@@ -24,6 +24,7 @@ from agent.config.models import (
     JournalSettings,
     PatrolSettings,
     PointSettings,
+    RuleSettings,
     SiteSettings,
     SkyeyeSettings,
     TelemetrySettings,
@@ -53,6 +54,7 @@ ARRAYS: Final[Mapping[str, type[BaseModel]]] = {
     "device": DeviceHead,
     "camera": CameraHead,
     "patrol": PatrolSettings,
+    "rule": RuleSettings,
 }
 REQUIRED: Final = ("site", "uplink")
 POINT: Final = "point"

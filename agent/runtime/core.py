@@ -24,6 +24,8 @@ from agent.runtime.household import Household, Programs
 from agent.runtime.methods import ControlMethods
 from agent.runtime.notify import Notifier
 from agent.runtime.reload import Reloader
+from agent.runtime.ruleacts import RuleActs
+from agent.runtime.rules import RuleDesk
 from agent.runtime.status import Parts, dump, inventory, retained, state_payload
 from agent.runtime.verbs import Verbs
 from agent.texts import Language, Text, say
@@ -130,9 +132,13 @@ class Core:
                 uplink.publish_curve,
             )
             field.on_measure.append(curves.take)
+            acts = RuleActs(desk, commands, self._clock, config.site.language)
+            self._rules = rules = RuleDesk(lambda: self._parts.config, desk, journal, self._clock, acts)
+            rules.listen(field)
             self._wire(journal, uplink)
-            reloader = Reloader(self._config_path, self._parts, desk, field, household, curves.reload)
-            server = await self._serve_control(ControlMethods(self._parts, desk, commands, reloader.reload))
+            reloader = Reloader(self._config_path, self._parts, desk, field, household, curves.reload, rules.reload)
+            methods = ControlMethods(self._parts, desk, commands, reloader.reload, rules.calls())
+            server = await self._serve_control(methods)
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
             await self._begin(journal)
             await commands.close_interrupted()
@@ -152,6 +158,8 @@ class Core:
                     "eye's words": household.eye_desk.run(),
                     "evidence": household.evidence.run(),
                     "curves": curves.run(),
+                    "rules": rules.run(),
+                    "rules' actions": acts.run(),
                 }.items()
             ]
             self._ready()
@@ -359,6 +367,7 @@ class Core:
         await self._household.stop_console()
         await asyncio.gather(self._field.stop(), self._household.stop_eye())
         await server.close()
+        await self._rules.close()
         event = new_event("campus.agent.stopped", Lane.EVENT, self._clock.moment(), version=__version__)
         await self._desk.tell(event, save={STOPPED_KEY: event.id})
         await self._parts.uplink.close(DRAIN_S)

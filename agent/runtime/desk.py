@@ -42,6 +42,9 @@ class AlarmDesk:
         self.delivery: Callable[[int], Delivery] = lambda _seq: "due"
         self.on_outputs: OutputSink = lambda _values: None
         self.on_states: Callable[[], None] = lambda: None
+        self.on_decided: list[Callable[[Outcome, str | None], None]] = []
+        """Called with every outcome at once, before it is durable, and with the device if one was looked at. Must not
+        wait or raise."""
         self.last_turn_ns = clock.boottime_ns()
 
     def moment(self) -> Moment:
@@ -52,9 +55,11 @@ class AlarmDesk:
         """Something changed that lamps or timers depend on."""
         self._poke.set()
 
-    async def take(self, outcome: Outcome) -> tuple[Stored, ...]:
-        """Make an outcome durable, then show it. Raises JournalError."""
+    async def take(self, outcome: Outcome, device: str | None = None) -> tuple[Stored, ...]:
+        """Make an outcome durable, then show it; `device` has been looked at. Raises JournalError."""
         stored: tuple[Stored, ...] = ()
+        for listener in self.on_decided:
+            listener(outcome, device)
         if outcome.events or outcome.save:
             try:
                 stored = await self._journal.append(*outcome.events, save=outcome.save)
@@ -74,9 +79,13 @@ class AlarmDesk:
             return None
         return stored
 
+    async def keep(self, save: Mapping[str, str | None]) -> None:
+        """Save something that is no event; returns when it is durable. Raises JournalError."""
+        await self._journal.append(save=save)
+
     async def samples(self, device: str, samples: Sequence[Sample]) -> None:
         """A device has looked at its inputs; returns when what follows is durable."""
-        await self.take(self.engine.samples(device, samples, self._clock.moment()))
+        await self.take(self.engine.samples(device, samples, self._clock.moment()), device)
 
     async def fault(self, name: str, text: Text | None, *, device: str | None = None, point: str | None = None) -> None:
         """Raise a fault with its text, or clear it (None). Telling the same again does nothing."""

@@ -183,7 +183,7 @@ class Household:
 
 def eye_part(config: Config) -> tuple[object, ...]:
     """What the eye reads of a configuration."""
-    return config.cameras, config.patrols, config.skyeye, config.devices
+    return config.cameras, config.patrols, config.skyeye, config.devices, config.rules
 
 
 def same_start(old: SkyeyeSettings, new: SkyeyeSettings) -> bool:

@@ -2,14 +2,14 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from ulid import ULID
 
 from agent.alarms.engine import Press
 from agent.control import Methods, Peer
-from agent.control.server import Params
+from agent.control.server import Call, Params
 from agent.model import Command, JsonValue, Lane, Stored
 from agent.runtime.desk import AlarmDesk
 from agent.runtime.status import Parts, bus_status, point_status, status
@@ -28,12 +28,19 @@ class ControlMethods:
     """Binds the socket's methods to the living parts."""
 
     def __init__(
-        self, parts: Parts, desk: AlarmDesk, commands: CommandDesk, reload: Callable[[], Awaitable[JsonValue]]
+        self,
+        parts: Parts,
+        desk: AlarmDesk,
+        commands: CommandDesk,
+        reload: Callable[[], Awaitable[JsonValue]],
+        more: Mapping[str, Call],
     ) -> None:
+        """`more` are calls of parts that stand for themselves."""
         self._parts = parts
         self._desk = desk
         self._commands = commands
         self._reload = reload
+        self._more = more
         self._tails: set[asyncio.Queue[Stored]] = set()
         self._presses: set[asyncio.Queue[Press]] = set()
         parts.journal.on_stored(self._fan_out)
@@ -55,6 +62,7 @@ class ControlMethods:
                 "test-uplink": self._test_uplink,
                 "mqtt-ping": self._mqtt_ping,
                 "reload": self._reload_now,
+                **self._more,
                 **household.cameras.calls(),
                 **household.eye_desk.calls(),
             },

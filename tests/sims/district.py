@@ -11,7 +11,6 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -27,8 +26,6 @@ from agent.uplink.topics import split
 
 WAIT_S: Final = 30.0
 """A loaded machine needs some seconds; what takes longer does not come."""
-LOOK_S: Final = 0.1
-"""How often to look without a message: a condition may be about processes or files too."""
 
 
 def validate_message(topic: str, payload: bytes) -> None:
@@ -123,7 +120,7 @@ class District:
         return next((m for m in reversed(list(self.messages)) if m.topic == topic), None)
 
     async def until(self, condition: Callable[[], Any], wait_s: float = WAIT_S) -> Any:
-        """Return the condition's value once it is true, looking after every message and now and then."""
+        """Return the condition's value once it is true, looking after every message."""
         async with asyncio.timeout(wait_s):
             async for _ in self._turns():
                 if value := condition():
@@ -184,9 +181,7 @@ class District:
         while True:
             self._news.clear()
             yield
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_S):
-                    await self._news.wait()
+            await self._news.wait()
 
     def _call(self, function: Callable[..., object], *args: object) -> None:
         if self._loop and not self._loop.is_closed():

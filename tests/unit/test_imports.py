@@ -19,7 +19,7 @@ ROWS: list[set[str]] = [
     {"driver"},
     {"bus"},
     {"config"},
-    {"alarms", "journal"},
+    {"alarms", "journal", "rules"},
     {"uplink", "control"},
     {"runtime", "skyeye", "console"},
     {"demo"},

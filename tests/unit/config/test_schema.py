@@ -16,6 +16,15 @@ from agent.config.drivers import NoDriver, find_driver, find_plugin, plugin_name
 from agent.config.fields import keys_of, table_of, tables_in
 from agent.config.load import ConfigErrors, load
 from agent.config.models import CameraHead, CommandSettings, DeviceHead, PointSettings, TlsSettings
+from agent.config.rulebook import (
+    AbsentSettings,
+    ActionSettings,
+    ConditionSettings,
+    EventsSettings,
+    OutputActionSettings,
+    SelectorSettings,
+    SequenceSettings,
+)
 from agent.config.sections import ARRAYS, POINT, TABLES
 from agent.config.skyeye import ExpectSettings, LineSettings, StopSettings, UploadSettings, ZoneSettings
 from agent.driver import CameraDriver, Driver, Plugin
@@ -36,6 +45,13 @@ MODELS: list[type[BaseModel]] = [
     StopSettings,
     UploadSettings,
     WindowSettings,
+    ConditionSettings,
+    SelectorSettings,
+    EventsSettings,
+    AbsentSettings,
+    SequenceSettings,
+    ActionSettings,
+    OutputActionSettings,
     *DRIVERS,
     *(inner for driver in DRIVERS for _, inner in tables_in(driver)),
 ]
@@ -47,6 +63,8 @@ NESTED = {
     "camera-line",
     "patrol-stop",
     "skyeye-upload",
+    "rule-if",
+    "rule-do",
 }
 
 
