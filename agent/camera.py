@@ -9,6 +9,7 @@ zeep, no av): the core reads the settings too.
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Final, Literal, Protocol
@@ -20,6 +21,8 @@ Codec = Literal["h264", "h265", "mjpeg", "mpeg4", "other"]
 StreamRole = Literal["main", "sub"]
 """main: what is recorded and proven; sub: the small stream for analysis and the wall. A camera with one has both."""
 Transport = Literal["tcp", "udp"]
+Door = Literal["http", "rtsp"]
+"""Where a camera asks for a login: some have accounts of their own for each."""
 CameraEventKind = Literal[
     "motion",
     "tamper",
@@ -180,19 +183,33 @@ class CameraEvent:
     """Boot clock when we received it."""
 
 
-class LoginGate(Protocol):
-    """Guards a camera's lock-out counter: at most 2 refused tries, then a long cool-off (FACTS 5)."""
-
-    def check(self) -> None:
-        """Raise LoginRefused while the gate is closed."""
-        ...
+class LoginTry(Protocol):
+    """One login on its way. Whoever leaves it without a word was not answered, and it counts for nothing; whoever is
+    cancelled in it, or says so, has not waited for the answer, and it counts as refused unless the login is proven."""
 
     def refused(self) -> None:
-        """The camera has refused a login."""
+        """The camera has refused it."""
         ...
 
     def accepted(self) -> None:
-        """The camera has accepted a login."""
+        """The camera has accepted it."""
+        ...
+
+    def abandoned(self) -> None:
+        """Nobody waits for the answer any more."""
+        ...
+
+
+class LoginGate(Protocol):
+    """Guards a camera's lock-out counter: at most 2 refused tries, then a long cool-off (FACTS 5)."""
+
+    def check(self, door: Door) -> None:
+        """Raise LoginRefused while the gate is closed."""
+        ...
+
+    def trying(self, door: Door) -> AbstractAsyncContextManager[LoginTry]:
+        """Send what carries the password within this only. Waits while other tries are on their way and their refusal
+        would leave none; raises LoginRefused while the gate is closed."""
         ...
 
 

@@ -6,7 +6,8 @@ Source: RFC 7616 (digest), RFC 7617 (basic), RFC 9110
 
 import asyncio
 import errno
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final, cast
@@ -16,7 +17,7 @@ from aiohttp.client_middleware_digest_auth import DigestAuthChallenge, DigestFun
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from agent.driver import BadReply, CameraError, CameraLink, LoginRefused, Unreachable, say
+from agent.driver import BadReply, CameraError, CameraLink, LoginRefused, LoginTry, Unreachable, say
 
 EXCHANGE_S: Final = 8.0
 """One exchange: slow cameras take 2 to 3 s to list their profiles; recorders with 64 channels up to 6."""
@@ -60,6 +61,8 @@ class Digest(aiohttp.DigestAuthMiddleware):
     on some cameras), prefer auth-int, which cameras get wrong, and not tell how many logins it spent."""
 
     known: bool = False
+    once: bool = False
+    """The camera takes no nonce twice and does not say so: an old one would look like a refused login."""
 
     def take(self, challenge: Mapping[str, str]) -> None:
         """Answer this challenge from now on."""
@@ -156,35 +159,43 @@ class CameraHttp:
         timeout_s: float | None = None,
         limit_bytes: int = REPLY_BYTES,
     ) -> Reply:
-        """Send one request with digest. `first` is a refusal that has the challenge, if one is at hand. Tells the gate
-        of every login that was refused; raises LoginRefused then, CameraError for what else goes wrong."""
+        """Send one request with digest. `first` is a refusal that has the challenge, if one is at hand. Raises
+        LoginRefused when the camera, or the gate, does not want the login, CameraError for what else goes wrong."""
         where = URL(url, encoded=True)
         digest = account.digests.setdefault(str(where.origin()), Digest(account.username, account.password))
-        reply, spent = first, 0
+        reply, doubted = first, False
+
+        async def send(**login: str) -> Reply:
+            extra = {**(headers or {}), **login}
+            return await self.exchange(method, url, body, extra, timeout_s=timeout_s, limit_bytes=limit_bytes)
+
+        async def answer() -> str:
+            try:
+                return await digest.answer(method, where, body)
+            except aiohttp.ClientError:
+                raise LoginRefused(say("camera.login-scheme", place=self._place, scheme="Digest ?")) from None
+
         for _ in range(3):  # without a login, with an old nonce, with a fresh one
             if reply is not None:
                 if (challenge := digest_challenge(reply)) is None:
                     raise LoginRefused(say("camera.login-scheme", place=self._place, scheme=schemes(reply)))
                 digest.take(challenge)
-            extra = dict(headers or {})
             fresh = reply is not None
-            if digest.known:
-                self._link.gate.check()
-                try:
-                    extra["Authorization"] = await digest.answer(method, where, body)
-                except aiohttp.ClientError:
-                    raise LoginRefused(say("camera.login-scheme", place=self._place, scheme="Digest ?")) from None
-            reply = await self.exchange(method, url, body, extra, timeout_s=timeout_s, limit_bytes=limit_bytes)
+            if not digest.known or (digest.once and not fresh):
+                reply = await send()
+            else:
+                async with self.trying() as attempt:
+                    reply = await send(Authorization=await answer())
+                    if reply.status != 401:
+                        attempt.accepted()
+                        digest.once = digest.once or doubted
+                    elif fresh or (digest_challenge(reply) or {}).get("stale", "").lower() != "true":
+                        attempt.refused()
+                        doubted = True
             if reply.status != 401:
-                if digest.known:
-                    self._link.gate.accepted()
                 return reply
-            if "Authorization" in extra:
-                spent += (digest_challenge(reply) or {}).get("stale", "").lower() != "true"
-                if fresh:
-                    break
-        for _ in range(max(spent, 1)):
-            self._link.gate.refused()
+            if fresh:
+                break
         raise LoginRefused(say("camera.login-refused", place=self._place))
 
     async def picture(self, url: str, account: Account | None, *, timeout_s: float | None = None) -> bytes:
@@ -202,6 +213,17 @@ class CameraHttp:
             raise BadReply(say("camera.http-status", place=self._place, status=reply.status))
         return self.jpeg(reply.body)
 
+    @asynccontextmanager
+    async def trying(self) -> AsyncIterator[LoginTry]:
+        """Hold a try of the login while it is sent and answered. Raises LoginRefused."""
+        async with self._link.gate.trying("http") as attempt:
+            try:
+                yield attempt
+            except CameraError:
+                if self._session.closed:  # another request was refused, and the conversation ended
+                    attempt.abandoned()
+                raise
+
     async def close(self) -> None:
         """Give all connections back."""
         await self._session.close()
@@ -218,11 +240,13 @@ class CameraHttp:
         if account is None:
             raise LoginRefused(say("camera.login-wanted", place=self._place))
         if digest_challenge(refusal) is None and "basic" in schemes(refusal).lower():
-            self._link.gate.check()
             basic = {"Authorization": aiohttp.encode_basic_auth(account.username, account.password, "utf-8")}
-            reply = await self.exchange("GET", url, headers=basic, timeout_s=timeout_s, limit_bytes=PICTURE_BYTES)
-            if reply.status == 401:
-                self._link.gate.refused()
+            async with self.trying() as attempt:
+                reply = await self.exchange("GET", url, headers=basic, timeout_s=timeout_s, limit_bytes=PICTURE_BYTES)
+                if reply.status == 401:
+                    attempt.refused()
+                elif reply.status == 200:
+                    attempt.accepted()
             return reply
         return await self.login("GET", url, account, first=refusal, timeout_s=timeout_s, limit_bytes=PICTURE_BYTES)
 

@@ -10,38 +10,21 @@ from agent.texts import Spoken, say
 
 if TYPE_CHECKING:
     from agent.camera import Channel
+    from agent.clock import Clock
     from agent.config.models import CameraSettings, Config
     from agent.skyeye.discovery import Found
+    from agent.skyeye.login import Gate
 
 PASSWORD_LIMIT: Final = 1024
 TIMEOUT_S: Final = 30.0
 """As the eye gives a camera for opening."""
 
 
-class OneTry:
-    """Lets a camera refuse us once: a technician who mistypes must not lock the camera (FACTS 5)."""
+def one_try(clock: "Clock") -> "Gate":
+    """A gate that lets a camera refuse us once: a technician who mistypes must not lock the camera (FACTS 5)."""
+    from agent.skyeye.login import Gate
 
-    def __init__(self) -> None:
-        self.closed = False
-
-    @property
-    def closed_for_s(self) -> float:
-        """For ever, as far as this command goes."""
-        return float("inf") if self.closed else 0.0
-
-    def check(self) -> None:
-        """Raise LoginRefused once one was refused."""
-        from agent.camera import LoginRefused
-
-        if self.closed:
-            raise LoginRefused(say("camcli.gate-closed"))
-
-    def refused(self) -> None:
-        """The camera has refused."""
-        self.closed = True
-
-    def accepted(self) -> None:
-        """The camera has accepted."""
+    return Gate(clock, tries=1, closed=say("camcli.gate-closed"))
 
 
 def ask_password(env: Environment, username: str, file: Path | None) -> str:
@@ -129,7 +112,8 @@ def one_session(settings: "CameraSettings") -> Any:
         from agent.clock import SystemClock
         from agent.skyeye.cameras import Link, close_session
 
-        link = Link(settings, SystemClock("Asia/Shanghai"), OneTry())
+        clock = SystemClock("Asia/Shanghai")
+        link = Link(settings, clock, one_try(clock))
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 session = await settings.settings.open(link)

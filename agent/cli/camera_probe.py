@@ -1,7 +1,7 @@
 """`campus-agent camera probe`: the whole diagnosis of one camera, layer by layer, as it goes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -75,10 +75,9 @@ async def inspect(
 ) -> "Inspection":
     """Inspect in this process, with one try of the login."""
     import tempfile
-    from typing import cast
 
     from agent.camera import CameraSession
-    from agent.cli.camera_login import OneTry
+    from agent.cli.camera_login import one_try
     from agent.clock import SystemClock
     from agent.config.models import SkyeyeSettings
     from agent.skyeye.cameras import Cameras
@@ -87,8 +86,8 @@ async def inspect(
 
     clock = SystemClock(config.site.timezone if config else "Asia/Shanghai")
     cameras = Cameras([settings], clock)
-    cameras[settings.id].gate = cast("Any", OneTry())
-    hub = StreamHub(cameras.source, clock, on_state=cameras.stream_state)
+    cameras[settings.id].gate = one_try(clock)
+    hub = StreamHub(cameras.source, clock, admit=cameras.admit, on_state=cameras.stream_state)
     if not quiet:
         configured = config is not None and any(one.id == settings.id for one in config.cameras)
         shown = f"{settings.id} ({settings.address})" if configured else settings.address

@@ -13,6 +13,7 @@ from agent.camera import (
     CameraSession,
     LoginGate,
     LoginRefused,
+    LoginTry,
     NotOffered,
     StreamRole,
     StreamSource,
@@ -21,7 +22,7 @@ from agent.camera import (
 from agent.clock import Clock
 from agent.config.models import CameraSettings
 from agent.secrets import SecretError
-from agent.skyeye.login import Gate
+from agent.skyeye.login import Gate, NoLogin
 from agent.texts import Spoken, say
 
 log = logging.getLogger(__name__)
@@ -152,20 +153,26 @@ class Cameras:
     async def source(self, camera: str, role: StreamRole) -> StreamSource:
         """Return where a stream is, remembered until the stream fails. Raises CameraError, NoCamera."""
         one = self[camera]
-        one.gate.check()  # a stream logs in as well: the camera counts both
+        one.gate.check("rtsp")  # a stream logs in as well: the camera counts both
         if (known := one.sources.get(role)) is None:
             async with self.use(camera) as session:
                 known = one.sources[role] = await session.stream(role)
         return known
 
+    @asynccontextmanager
+    async def admit(self, camera: str, source: StreamSource) -> AsyncIterator[LoginTry]:
+        """Let a stream log in: its try is the gate's, held until the camera has answered. Raises LoginRefused."""
+        if source.username is None or camera not in self._cameras:
+            yield NoLogin()
+            return
+        async with self._cameras[camera].gate.trying("rtsp") as login:
+            yield login
+
     def stream_state(self, camera: str, _role: StreamRole, error: CameraError | None) -> None:
-        """Hear from the streams: after a failure the address is asked for again; a refusal counts for the gate."""
+        """Hear from the streams: after a failure the address is asked for again."""
         if error is None or camera not in self._cameras:
             return
-        one = self._cameras[camera]
-        one.sources.clear()
-        if isinstance(error, LoginRefused):
-            one.gate.refused()
+        self._cameras[camera].sources.clear()
 
     async def renew(self, camera: str) -> None:
         """End the conversation with a camera that has failed, so that the next use begins a fresh one."""

@@ -66,7 +66,7 @@ class Eye:
         folder = config.skyeye_path
         self.core = CoreLink(lambda: ControlClient([core]), clock)
         self.cameras = Cameras(config.cameras, clock)
-        self.hub = StreamHub(self.cameras.source, clock, on_state=self.cameras.stream_state)
+        self.hub = StreamHub(self.cameras.source, clock, admit=self.cameras.admit, on_state=self.cameras.stream_state)
         self.budget = RingBudget(settings.ring_bytes)
         self.store = EvidenceStore(
             folder / "evidence",

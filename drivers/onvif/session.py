@@ -52,7 +52,7 @@ async def open_session(settings: "Onvif", link: CameraLink) -> "OnvifSession":
     place = enrolled(link.address, scheme="http", port=settings.port, path=DEVICE_PATH)
     if place.path == "/":
         place = replace(place, path=DEVICE_PATH)
-    link.gate.check()
+    link.gate.check("http")
     session = OnvifSession(settings, link, Wire(link, place))
     try:
         await session.begin()

@@ -7,6 +7,7 @@ Source: ONVIF Core 23.12, 5.9; RFC 7616
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
@@ -149,7 +150,7 @@ class Wire:
         """Try the one way that the refusal asks for, once."""
         if (account := self.account()) is None:
             raise LoginRefused(say("camera.login-wanted", place=self.place))
-        self._link.gate.check()
+        self._link.gate.check("http")
         if digest_challenge(refusal) is not None:
             found = self._read(await self._digest(request, account, refusal))
             self.way = "digest"
@@ -158,17 +159,23 @@ class Wire:
             raise LoginRefused(say("camera.login-scheme", place=self.place, scheme=schemes(refusal)))
         if self.shift_s is None and refusal.unix_s is not None:
             self.shift_s = refusal.unix_s - self._link.clock.wall().timestamp()
-        reply = await self._post(request, account)
-        try:
-            found = self._read(reply)
-        except (Fault, LoginRefused) as error:
-            if isinstance(error, Fault) and not error.refuses_login:
-                raise
-            self._link.gate.refused()
-            raise LoginRefused(self._why(reply)) from None
+        found = await self._token(request, account)
         self.way = "token"
-        self._link.gate.accepted()
         return found
+
+    async def _token(self, request: _Request, account: Account) -> Element:
+        """Make a request with a token. Raises LoginRefused when that is not taken, other CameraErrors."""
+        async with self.http.trying() as attempt:
+            reply = await self._post(request, account)
+            try:
+                found = self._read(reply)
+            except (Fault, LoginRefused) as error:
+                if isinstance(error, Fault) and not error.refuses_login:
+                    raise
+                attempt.refused()
+                raise LoginRefused(self._why(reply)) from None
+            attempt.accepted()
+            return found
 
     async def _again(self, request: _Request) -> Element:
         """Make a request the way that is known."""
@@ -185,13 +192,21 @@ class Wire:
         if self.way == "digest":
             return self._read(await self._digest(request, account, None))
         try:
-            return self._read(await self._post(request, account))
-        except (LoginRefused, Fault) as error:
-            if isinstance(error, Fault) and not error.refuses_login:
-                raise
+            return await self._token(request, account)
+        except LoginRefused:
             if not await self._clock_moved():
+                await self._confirm(request, account)
                 raise NotAllowed(say("onvif.not-allowed", place=self.place, operation=request.operation)) from None
-        return self._read(await self._post(request, account))
+        return await self._token(request, account)
+
+    async def _confirm(self, refused: _Request, account: Account) -> None:
+        """Is it the account that may not do this, or is it the password, which worked before? Raises LoginRefused."""
+        operation = "GetDeviceInformation"
+        if refused.operation == operation:
+            raise LoginRefused(say("onvif.refused", place=self.place))
+        url = self.xaddrs.get("device", self.place.url)
+        with suppress(Fault):  # of another kind: it has listened
+            await self._token(_Request("device", operation, {}, url), account)
 
     async def _clock_moved(self) -> bool:
         """Whether the camera's clock was set since we read it."""

@@ -23,8 +23,8 @@ import hashlib
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -34,7 +34,7 @@ from aiohttp import web
 from lxml import etree
 
 from agent.clock import Clock, SimClock
-from agent.driver import CameraLink, LoginGate, LoginRefused
+from agent.driver import CameraLink, Door, LoginGate, LoginRefused, LoginTry
 
 GOLDEN: Final = Path(__file__).parents[1] / "golden" / "onvif"
 BASE: Final = GOLDEN / "_base"
@@ -81,15 +81,23 @@ class TestGate(LoginGate):
         self.acceptances = 0
         self.closed = False
 
-    def check(self) -> None:
+    def check(self, door: Door) -> None:
         if self.closed:
             raise LoginRefused(self._text())
+
+    @asynccontextmanager
+    async def trying(self, door: Door) -> AsyncIterator[LoginTry]:
+        self.check(door)
+        yield self
 
     def refused(self) -> None:
         self.refusals += 1
 
     def accepted(self) -> None:
         self.acceptances += 1
+
+    def abandoned(self) -> None:
+        """Counted by the real one."""
 
     @staticmethod
     def _text() -> Any:

@@ -3,13 +3,24 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from agent.backoff import Backoff
-from agent.camera import CameraError, LoginRefused, StreamFailed, StreamRole, StreamSource, Transport, Unreachable
+from agent.camera import (
+    CameraError,
+    LoginRefused,
+    LoginTry,
+    StreamFailed,
+    StreamRole,
+    StreamSource,
+    Transport,
+    Unreachable,
+)
 from agent.clock import NS_PER_S, Clock
+from agent.skyeye.login import NoLogin
 from agent.skyeye.model import Packet, PacketSink, StreamInfo
 from agent.skyeye.streams.hung import Hung
 from agent.skyeye.streams.knock import knock, nothing_came
@@ -22,6 +33,8 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Resolve = Callable[[str, StreamRole], Awaitable[StreamSource]]
+Admit = Callable[[str, StreamSource], AbstractAsyncContextManager[LoginTry]]
+"""Holds a try of the camera's login from the connection to its outcome (agent.camera.LoginGate)."""
 OnState = Callable[[str, StreamRole, CameraError | None], None]
 
 RESOLVE_TIMEOUT_S: Final = 45.0
@@ -30,12 +43,20 @@ RETRY_CAP_S: Final = 60.0
 OPEN_DEADLINE_S: Final = 2 * OPEN_TIMEOUT_S + 5.0
 """FFmpeg has its time twice, for the connection and for the first packet; beyond that it hangs."""
 SILENCE_DEADLINE_S: Final = SILENCE_S + 5.0
+JUDGE_S: Final = 0.1
+"""How often a stream that logs in is looked at: others may wait for what comes of it."""
 TICK_S: Final = 1.0
 """How often a stream is looked after."""
 RATE_WINDOW: Final = 10
 """Ticks over which the bit rate is measured."""
 REPLAY_MAX_BYTES: Final = 2 << 20
 """Four seconds at 4 Mbit/s, kept for who joins in the middle of a group; of a longer group nothing is kept."""
+
+
+@asynccontextmanager
+async def no_gate(_camera: str, _source: StreamSource) -> AsyncIterator[LoginTry]:
+    """Streams that no gate guards."""
+    yield NoLogin()
 
 
 @dataclass(eq=False, slots=True)
@@ -57,6 +78,7 @@ class Channel:
     camera: str
     role: StreamRole
     resolve: Resolve
+    admit: Admit
     clock: Clock
     on_state: OnState
     hung: Hung
@@ -77,6 +99,7 @@ class Channel:
     _kick: asyncio.Event = field(default_factory=asyncio.Event)
     _over: asyncio.Future[CameraError] | None = None
     _task: asyncio.Task[None] | None = None
+    _judging: set[asyncio.Task[None]] = field(default_factory=set)
 
     def start(self) -> None:
         """Connect, and again after each failure."""
@@ -216,7 +239,7 @@ class Channel:
         reader = Reader(source, transport, self._times, self, self.clock.boottime_ns)
         with self._lock:
             self.reader = reader
-        reader.start()
+        await self._begin(reader, source)
         told, marks = False, [(0, reader.since_ns)]
         while not over.done():
             await self._tick(over)
@@ -235,6 +258,15 @@ class Channel:
         if reader.packets and not told:
             self.on_state(self.camera, self.role, None)
         return over.result()
+
+    async def _begin(self, reader: Reader, source: StreamSource) -> None:
+        """Let it log in when its turn comes. Raises StreamFailed, LoginRefused."""
+        async with AsyncExitStack() as stack:
+            login = await stack.enter_async_context(self.admit(self.camera, source))
+            reader.start()
+            judging = asyncio.get_running_loop().create_task(_judge(reader, login, self.clock, stack.pop_all()))
+            self._judging.add(judging)
+            judging.add_done_callback(self._judging.discard)
 
     async def _tick(self, over: asyncio.Future[CameraError]) -> None:
         sleep = asyncio.ensure_future(self.clock.sleep(TICK_S))
@@ -271,6 +303,19 @@ class Channel:
             self._forget_group()
         if reader:
             self.hung.leave(reader)
+
+
+async def _judge(reader: Reader, login: LoginTry, clock: Clock, stack: AsyncExitStack) -> None:
+    """Hold a reader's login until the camera has answered, also when nobody listens to it any more: its thread goes on,
+    and the camera counts what it sends."""
+    async with stack:
+        until_ns = clock.boottime_ns() + int(OPEN_DEADLINE_S * NS_PER_S)
+        while reader.alive and not reader.opened and clock.boottime_ns() < until_ns:
+            await clock.sleep(JUDGE_S)
+        if reader.opened:
+            login.accepted()
+        elif isinstance(reader.error, LoginRefused):
+            login.refused()
 
 
 def _settle(over: asyncio.Future[CameraError], error: CameraError) -> None:

@@ -11,7 +11,7 @@ import av.logging
 from agent.camera import CameraError, LoginRefused, StreamFailed, StreamRole
 from agent.clock import Clock
 from agent.skyeye.model import PacketSink, StreamInfo, StreamReport
-from agent.skyeye.streams.channel import Channel, Member, OnState, Resolve
+from agent.skyeye.streams.channel import Admit, Channel, Member, OnState, Resolve, no_gate
 from agent.skyeye.streams.hung import Hung, exit_exhausted
 from agent.skyeye.streams.look import Looker
 from agent.skyeye.streams.memory import give_back
@@ -49,19 +49,22 @@ class Membership:
 
 class StreamHub:
     """Opens, shares and closes streams. `resolve` is asked before each connection, so that a closed login gate holds it
-    back; `on_state` hears what the streams themselves met (not what `resolve` raised), on the loop."""
+    back; `admit` holds a try of the login until the camera has answered; `on_state` hears what the streams themselves
+    met (not what `resolve` raised), on the loop."""
 
     def __init__(
         self,
         resolve: Resolve,
         clock: Clock,
         *,
+        admit: Admit = no_gate,
         on_state: OnState = lambda _camera, _role, _error: None,
         on_exhausted: Callable[[int], None] = exit_exhausted,
     ) -> None:
         av.logging.set_level(None)  # FFmpeg prints URLs, with what is in them
         give_back()
         self._resolve = resolve
+        self._admit = admit
         self._clock = clock
         self._on_state = on_state
         self._hung = Hung(clock.boottime_ns, on_exhausted)
@@ -77,7 +80,7 @@ class StreamHub:
         key, member = (camera, role), Member(sink, name, replay)
         if (channel := self._channels.get(key)) is None:
             channel = self._channels[key] = Channel(
-                camera, role, self._resolve, self._clock, self._on_state, self._hung
+                camera, role, self._resolve, self._admit, self._clock, self._on_state, self._hung
             )
             channel.add(member)
             channel.start()

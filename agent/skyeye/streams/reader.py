@@ -57,6 +57,10 @@ class Reader:
         self.bytes = 0
         self.first_ns: int | None = None
         self.last_ns: int | None = None
+        self.opened = False
+        """The camera has taken the login and has begun to play."""
+        self.error: CameraError | None = None
+        """Why it ended."""
         self.since_ns = now_ns()
         self._source = source
         self._transport = transport
@@ -70,7 +74,8 @@ class Reader:
         self._thread = threading.Thread(target=self._run, name=f"stream {host}", daemon=True)
 
     def start(self) -> None:
-        """Begin. Raises StreamFailed if the system has no thread left."""
+        """Begin, and count the time from now on. Raises StreamFailed if the system has no thread left."""
+        self.since_ns = self._now_ns()
         try:
             self._thread.start()
         except RuntimeError as error:
@@ -88,13 +93,17 @@ class Reader:
         try:
             self._read()
         except CameraError as error:
-            self._listener.ended(self, error)
+            self._end(error)
         except Exception as error:  # noqa: BLE001 - the last frame of a thread: whatever it is, this stream has failed
-            text = say("streams.failed", place=self.place, error=type(error).__name__, number=0)
-            self._listener.ended(self, StreamFailed(text))
+            self._end(StreamFailed(say("streams.failed", place=self.place, error=type(error).__name__, number=0)))
+
+    def _end(self, error: CameraError) -> None:
+        self.error = error
+        self._listener.ended(self, error)
 
     def _read(self) -> None:
         container, stream = open_input(self._source, self._transport)
+        self.opened = True
         try:
             if (self._now_ns() - self.since_ns) / NS_PER_S > OPEN_TIMEOUT_S - 0.5:
                 raise Silent(say("streams.no-answer", place=self.place, seconds=OPEN_TIMEOUT_S))

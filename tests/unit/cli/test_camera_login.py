@@ -8,7 +8,7 @@ import pytest
 
 from agent.camera import LoginRefused
 from agent.cli.camera_audit import attempt
-from agent.cli.camera_login import OneTry, one_session, settings_for, with_login
+from agent.cli.camera_login import one_session, one_try, settings_for, with_login
 from agent.config.models import CameraSettings
 from agent.driver import CameraDriver, CameraLink, CameraSession, Field
 from agent.skyeye.inventory import Store, accounts_for, audit
@@ -26,13 +26,13 @@ class Locking(CameraDriver):
     tried: list[str | None] = Field(default_factory=list)
 
     async def open(self, link: CameraLink) -> CameraSession:
-        link.gate.check()
-        password = link.password()
-        self.tried.append(password)
-        if password == self.takes or (password is None and self.anonymous):
-            link.gate.accepted()
-            return ToldSession()
-        link.gate.refused()
+        async with link.gate.trying("http") as login:
+            password = link.password()
+            self.tried.append(password)
+            if password == self.takes or (password is None and self.anonymous):
+                login.accepted()
+                return ToldSession()
+            login.refused()
         raise LoginRefused(say("inventory.none"))
 
 
@@ -52,13 +52,14 @@ async def test_one_login_is_one_try() -> None:
 
 
 async def test_a_gate_of_one_try_closes_at_the_first_refusal() -> None:
-    gate = OneTry()
-    gate.check()
-    gate.accepted()
-    gate.check()
-    gate.refused()
-    with pytest.raises(LoginRefused):
-        gate.check()
+    gate = one_try(WalkingClock(datetime.fromisoformat("2026-11-23T08:00:00+08:00")))
+    async with gate.trying("http") as login:
+        login.accepted()
+    async with gate.trying("rtsp") as login:
+        login.refused()
+    with pytest.raises(LoginRefused) as caught:
+        gate.check("rtsp")
+    assert caught.value.text.key == "camcli.gate-closed"
 
 
 @pytest.mark.parametrize(

@@ -73,13 +73,14 @@ async def test_a_conversation_that_is_opened_while_its_camera_goes_is_closed(dri
 
 async def test_refusals_count_on_where_only_the_name_has_changed(driver: Driver) -> None:
     cameras = Cameras([settings(driver)], SystemClock("UTC"))
-    cameras["gate"].gate.refused()
-    cameras["gate"].gate.refused()
+    for _ in range(2):
+        async with cameras["gate"].gate.trying("http") as login:
+            login.refused()
     await cameras.reconfigure([settings(driver, name="西门")])
     with pytest.raises(LoginRefused):
-        cameras["gate"].gate.check()
+        cameras["gate"].gate.check("rtsp")
     await cameras.reconfigure([settings(driver, name="西门", username="admin")])
-    cameras["gate"].gate.check()
+    cameras["gate"].gate.check("rtsp")
 
 
 @pytest.mark.parametrize("error", [KeyError("Profiles"), OSError(24, "Too many open files"), AttributeError("x")])

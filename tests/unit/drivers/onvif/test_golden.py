@@ -23,6 +23,8 @@ CASES = sorted(path.parent for path in GOLDEN.glob("*/case.toml"))
 WAIT_S = 30.0
 WRITE = "ONVIF_GOLDEN_WRITE"
 """Set it to write what comes as what is expected; then read every line of it."""
+FORGETFUL = {"login-digest-everything", "login-digest-nonce-once"}
+"""They forget a nonce and do not say so, which looks like a wrong password: once, after that each gets a fresh one."""
 COUNTED = {"Unsubscribe", "CreatePullPointSubscription", "ContinuousMove", "Stop", "SetPreset", "GotoPreset"}
 
 
@@ -45,7 +47,7 @@ async def test_a_quirk(case: Path) -> None:
             await session.close()
         found["refused-logins"] = replay.refused_logins
         assert replay.refused_logins <= 1
-        assert link.test_gate.refusals == replay.refused_logins
+        assert link.test_gate.refusals == replay.refused_logins + (case.name in FORGETFUL)
         found["requests"] = {name: replay.counts[name] for name in sorted(COUNTED) if replay.counts[name]}
         text = json.dumps(found, indent=1, ensure_ascii=False).replace(f":{replay.port}", ":PORT") + "\n"
     if os.environ.get(WRITE):
