@@ -14,6 +14,7 @@ from typing import ClassVar, Final, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from agent.bucket import Bucket
 from agent.camera import (
     CAMERA_EVENT_KINDS,
     BadReply,
@@ -42,7 +43,7 @@ from agent.camera import (
     Unreachable,
 )
 from agent.clock import NS_PER_S, Clock
-from agent.ports import Baudrate, PortName
+from agent.ports import Baudrate, ListenAddress, PortName, split_listen
 from agent.secrets import Secret, SecretError
 from agent.texts import Spoken, Text, say
 from agent.units import BadSetting, Duration, Size
@@ -54,6 +55,7 @@ __all__ = [
     "BadReply",
     "BadSetting",
     "Baudrate",
+    "Bucket",
     "BusDriver",
     "CameraDriver",
     "CameraError",
@@ -75,6 +77,8 @@ __all__ = [
     "Identity",
     "Input",
     "Link",
+    "Listen",
+    "ListenAddress",
     "LoginGate",
     "LoginRefused",
     "LoginTry",
@@ -104,10 +108,13 @@ __all__ = [
     "Unreachable",
     "pulse",
     "say",
+    "split_listen",
 ]
 
 Input = int | str
 """How a driver names one of its inputs: a number counted from 0, or a name."""
+Listen = tuple[Literal["tcp", "udp"], str]
+"""An address that a driver takes for itself: `("tcp", "0.0.0.0:9999")`."""
 SampleStatus = Literal["ok", "open", "short", "tamper", "low-battery", "invalid"]
 """What a supervised input says of itself besides its value."""
 Detail = Mapping[str, str | int | float | bool | Text]
@@ -335,6 +342,10 @@ class Driver(Plugin):
 
     def outputs_available(self) -> Container[int]:
         """The outputs that a lamp or a siren may name."""
+        return ()
+
+    def listens(self) -> tuple[Listen, ...]:
+        """The addresses that it listens on, which nobody else may."""
         return ()
 
     @abstractmethod

@@ -70,6 +70,12 @@ def _listen(value: str) -> str:
     return value
 
 
+def split_listen(value: str) -> tuple[str, int]:
+    """Return host (an IPv6 address without its brackets) and port of an address to listen on."""
+    host, _, port = value.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 Baudrate = Annotated[int, AfterValidator(_baudrate), WithJsonSchema({"type": "integer", "enum": list(BAUDRATES)})]
 PortName = Annotated[
     str,

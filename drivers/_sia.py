@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final, Protocol
+from typing import Final
 
 from agent.driver import BadFrame, Sample, pulse
-from drivers._contact_id import OTHER_KIND, RELEASE_AFTER_S
+from drivers._contact_id import OTHER_KIND, RELEASE_AFTER_S, PanelInputs
 
 EVENTS_MAX: Final = 16
 """Events of one message: hosts put two or three into one, and a message has 4 KiB."""
@@ -210,18 +210,12 @@ UNKNOWN: Final = Meaning(OTHER_KIND)
 # --- inputs
 
 
-class Prefixes(Protocol):
-    """Who knows what stands before the names of an account (drivers._contact_id.PanelInputs)."""
-
-    def prefix(self, account: str) -> str: ...
-
-
 def padded(number: str, digits: int = ZONE_DIGITS) -> str:
     """A number as inputs are named: 1, 01 and 0001 are the same zone."""
     return number.lstrip("0").zfill(digits)
 
 
-def samples(account: str, event: Event, inputs: Prefixes, seen_ns: int) -> tuple[Sample, ...]:
+def samples(account: str, event: Event, inputs: PanelInputs, seen_ns: int) -> tuple[Sample, ...]:
     """What an event means, for `link.emit`."""
     prefix = inputs.prefix(account)
     detail = {"account": account, "code": event.code, **_where(event)}

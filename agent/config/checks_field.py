@@ -149,6 +149,8 @@ def listing(available: Container[Any]) -> Text | str:
         return f"{available[0]}-{available[-1]}"
     if isinstance(available, list | tuple | set | frozenset | dict) and available:
         return ", ".join(sorted(map(str, available)))
+    if examples := getattr(available, "examples", ()):  # names that a device makes up as it goes along
+        return say("config.such-as", examples=", ".join(examples))
     return say("config.none")
 
 

@@ -6,6 +6,7 @@ from agent.config.calendar import CalendarSettings
 from agent.config.checks import check_general
 from agent.config.checks_camera import check_cameras
 from agent.config.checks_field import check_field
+from agent.config.checks_listen import check_listeners
 from agent.config.checks_rules import check_rules
 from agent.config.documents import read_all
 from agent.config.machine import check_files
@@ -39,6 +40,7 @@ def load(path: Path) -> Config:
     parts = read_sections(merged, report)
     check_general(parts, report)
     check_field(parts, report)
+    check_listeners(parts, report)
     check_cameras(parts, report)
     check_rules(parts, report)
     if report.errors:

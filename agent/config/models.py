@@ -36,7 +36,7 @@ from agent.config.values import (
 )
 from agent.driver import Driver, Link
 from agent.model import Site
-from agent.ports import Baudrate, ListenAddress, PortName
+from agent.ports import Baudrate, ListenAddress, PortName, split_listen
 from agent.secrets import Secret, SecretError
 from agent.texts import Language, Text, say
 from agent.units import Duration, Size
@@ -211,12 +211,12 @@ class ConsoleSettings(Settings):
     @property
     def host(self) -> str:
         """The address without brackets."""
-        return self.listen.rpartition(":")[0].strip("[]")
+        return split_listen(self.listen)[0]
 
     @property
     def port(self) -> int:
         """The TCP port."""
-        return int(self.listen.rpartition(":")[2])
+        return split_listen(self.listen)[1]
 
 
 class ControlSettings(Settings):

@@ -163,7 +163,8 @@ class DeviceLink:
         self._noise_count += 1
         if self._noise_count >= NOISE_LIMIT and not self._noisy:
             self._noisy = True
-            text = say("runtime.noise", device=self.device.id, count=NOISE_LIMIT, error=error.text)
+            key = "runtime.noise-network" if self.device.settings.listens() else "runtime.noise"
+            text = say(key, device=self.device.id, count=NOISE_LIMIT, error=error.text)
             self._background(self._desk.fault("bus", text, device=self.device.id))
 
     def _unreadable(self, text: Text) -> None:

@@ -14,7 +14,7 @@ from agent.texts import Language, room_texts, rooms, template
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
-SECTION = re.compile(r"^### (?P<zh>.+) / (?P<en>.+)\n<!-- (?P<key>[a-z]+\.[a-z0-9-]+) -->$", re.MULTILINE)
+SECTION = re.compile(r"^### (?P<zh>.+) / (?P<en>.+)\n<!-- (?P<key>[a-z0-9]+\.[a-z0-9-]+) -->$", re.MULTILINE)
 MARKED = re.compile(r"^\[\"?([a-z0-9-]+)\"?\][ \t]+# help$", re.MULTILINE)
 ENDS: dict[Language, tuple[str, ...]] = {"zh-CN": ("：", "。", "；"), "en": (": ", ". ", "; ")}
 SHORTEST = 4
