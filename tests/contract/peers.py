@@ -48,6 +48,8 @@ class Peer:
     asked: bool = True
     """The driver asks the device, and so knows every input after a start. Not so a panel that speaks when it likes:
     its inputs are told as they change, and its silence is judged by `offline_after` alone."""
+    drowned: bool = True
+    """Noise on its line drowns what the device says. Not so where the two go over wires of their own."""
     port: bool = True
     """The driver holds a port that can be lost. Not so a server, whose clients come and go."""
 

@@ -11,9 +11,13 @@ from serial.rfc2217 import PortManager
 
 
 class PtySerial(serial.Serial):
-    """A pty has no modem lines: asking for them is an error."""
+    """A pty has no modem lines: asking for them is an error, so `lines` says what they are."""
 
-    cts = dsr = ri = cd = property(lambda self: True)
+    lines: frozenset[str] = frozenset({"cts", "dsr", "ri", "cd"})
+    cts = property(lambda self: "cts" in self.lines)
+    dsr = property(lambda self: "dsr" in self.lines)
+    ri = property(lambda self: "ri" in self.lines)
+    cd = property(lambda self: "cd" in self.lines)
 
     def _update_dtr_state(self) -> None:
         pass
@@ -25,8 +29,12 @@ class PtySerial(serial.Serial):
 class Rfc2217Server:
     """Serves one client at a time, in threads; `with Rfc2217Server(tty) as server: server.url`."""
 
-    def __init__(self, tty: Path) -> None:
+    def __init__(self, tty: Path, lines: frozenset[str] = PtySerial.lines) -> None:
+        """`lines` are the modem lines that are on; they may be changed at any time."""
         self._tty = tty
+        self.lines = lines
+        self.closed = False
+        """Clients are sent away."""
         self._server = socket.create_server(("127.0.0.1", 0))
         self._ended = False
         self._guard = threading.Lock()
@@ -69,10 +77,14 @@ class Rfc2217Server:
                 self._client, _ = self._server.accept()
             except OSError:
                 return
+            if self.closed:
+                self._client.close()
+                continue
             with self._client, PtySerial(str(self._tty), timeout=0.05) as port:
+                port.lines = self.lines
                 self._talk(self._client, port)
 
-    def _talk(self, client: socket.socket, port: serial.Serial) -> None:
+    def _talk(self, client: socket.socket, port: PtySerial) -> None:
         manager = PortManager(port, self)  # type: ignore[arg-type]  # the stubs take the client's classes for the server's
         ended = threading.Event()
 
@@ -80,6 +92,9 @@ class Rfc2217Server:
             while not ended.is_set():
                 if data := port.read(port.in_waiting or 1):
                     self.write(b"".join(manager.escape(data)))
+                if port.lines != self.lines or manager.last_modemstate is None:
+                    port.lines = self.lines
+                    manager.check_modem_lines()
 
         thread = threading.Thread(target=back, daemon=True)
         thread.start()
