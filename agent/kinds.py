@@ -101,6 +101,8 @@ FAULTS: Final = _table(
     Kind("measure", "fault", 3),
     Kind("path", "fault", 2),
     Kind("test-overdue", "fault", 4),
+    Kind("bypassed", "fault", 3),
+    Kind("selftest", "fault", 2),
     Kind("line-open", "fault", 2),
     Kind("line-short", "fault", 2),
     Kind("stuck", "fault", 3),

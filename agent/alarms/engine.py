@@ -13,7 +13,8 @@ from typing import Final
 
 from agent.alarms.faults import FaultBook
 from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, OutputPlan, Overrides, plan_outputs
-from agent.alarms.outcome import Batch, FaultView, Outcome, PointView, Press
+from agent.alarms.modes import Modes, Regime
+from agent.alarms.outcome import Batch, FaultView, Outcome, PointView, Press, Turn
 from agent.alarms.point import PointWatch, end_orphan
 from agent.alarms.selectors import Refusal, Selector, parse_selector
 from agent.alarms.state import FAULT_PREFIX, POINT_PREFIX, BadSave, FaultRecord, PointRecord, load_fault, load_point
@@ -34,7 +35,9 @@ __all__ = [
     "PointView",
     "Press",
     "Refusal",
+    "Regime",
     "StrayView",
+    "Turn",
 ]
 
 Key = tuple[str, str]
@@ -47,11 +50,21 @@ SHOWN_POINTS: Final = 20
 """How many points a refusal lists: enough for a school's buttons, short enough for a line."""
 
 
+NO_REGIME: Final = Regime()
+"""No partitions, and nothing that must be tested."""
+
+
 class Alarms:
     """Every point, device and fault of one gateway."""
 
     def __init__(
-        self, devices: Sequence[DeviceSettings], *, ack_timeout_s: float, lamp_means: LampMeans, language: Language
+        self,
+        devices: Sequence[DeviceSettings],
+        *,
+        ack_timeout_s: float,
+        lamp_means: LampMeans,
+        language: Language,
+        regime: Regime = NO_REGIME,
     ) -> None:
         self._ack_timeout_s = ack_timeout_s
         self._lamp_means: LampMeans = lamp_means
@@ -62,6 +75,8 @@ class Alarms:
         self._inputs: dict[str, dict[Input, list[PointWatch]]] = {}
         self._last: dict[str, dict[Input, Sample]] = {}
         self._faults = FaultBook()
+        self.modes = Modes(regime, self._faults)
+        """Partitions, the drill, and what was tested; what changes them goes through `perform`."""
         self._overrides = Overrides()
         self._known_outputs: frozenset[Output] | None = None
         self._unsaved: set[Key] = set()
@@ -69,9 +84,10 @@ class Alarms:
         self._unreadable: list[str] = []
         self._lost: set[tuple[str, str | None]] = set()
         self._started = False
-        self._drill = False
         self.on_press: Callable[[Press], None] = lambda _press: None
         """Called with every press that counts, at once: before its event is committed."""
+        self.on_turn: Callable[[Turn], None] = lambda _turn: None
+        """Called with every change of an input that counts, presses and releases, as early."""
         self.on_stray: Callable[[StrayView], None] = lambda _stray: None
         """Called whenever a device speaks of an active input that no point has."""
         self._strays: dict[str, Strays] = {}
@@ -90,9 +106,12 @@ class Alarms:
                     self._restore_point(load_point(key, text), moment)
                 elif key.startswith(FAULT_PREFIX):
                     self._restore_fault(load_fault(key, text))
+                else:
+                    self.modes.restore(key, text, moment)
             except BadSave as error:
                 self._unreadable.append(key)
                 problems.append(say("alarms.bad-save", key=key, problem=str(error)))
+        self.modes.watch(self._points)
         return tuple(problems)
 
     def reconfigure(
@@ -102,6 +121,7 @@ class Alarms:
         *,
         ack_timeout_s: float | None = None,
         lamp_means: LampMeans | None = None,
+        regime: Regime | None = None,
     ) -> Outcome:
         """Take over a changed configuration. What stays (same device, point and kind) keeps its state. What goes
         ends: its alarm with a `reset` by the actor "configuration", its faults with their `cleared`. A point that is
@@ -123,6 +143,9 @@ class Alarms:
             else:
                 point.reconfigure(stays.settings, self._ack_timeout_s, moment)
                 self._place(key, point)
+        self.modes.watch(self._points)
+        if regime is not None:
+            self.modes.reconfigure(regime, batch)
         for (device, _), point in self._points.items():
             if not point.has_looked:
                 for last in self._last_of(device, point.settings.input):
@@ -178,13 +201,15 @@ class Alarms:
         for watch in self._watches():
             if (due_ns := watch.due_ns) is not None and due_ns <= batch.now_ns:
                 watch.tick(batch, self._faults)
+        self.modes.tick(batch)
         return self._finish(batch)
 
     def next_due_ns(self) -> int | None:
         """The boot clock when `tick` has something to do; None if never. May be in the past."""
         if self._orphans or self._unreadable or self._lost:
             return 0
-        return min((due_ns for watch in self._watches() if (due_ns := watch.due_ns) is not None), default=None)
+        times = [watch.due_ns for watch in self._watches()]
+        return min((due_ns for due_ns in (*times, self.modes.due_ns) if due_ns is not None), default=None)
 
     # --- commands
 
@@ -214,9 +239,20 @@ class Alarms:
         """Hold an output by hand until then, whatever the alarms want of it."""
         self._overrides.hold((device, output), value, until_ns)
 
+    def perform(self, action: Callable[[Batch], Mapping[str, JsonValue]], moment: Moment) -> Outcome:
+        """Do what one of `modes`' methods does to a batch. Raises Refusal, and has then done nothing."""
+        unsaved = set(self._unsaved)
+        batch = self._batch(moment)
+        try:
+            result = action(batch)
+        except Refusal:
+            self._unsaved |= unsaved
+            raise
+        return self._finish(batch, result)
+
     def set_drill(self, drill: bool) -> None:
-        """Mark the events from now on as those of a drill, or no longer."""
-        self._drill = drill
+        """Mark the events from now on as those of a drill, or no longer, whatever window there is."""
+        self.modes.drill.whole = drill
 
     def test_passed(self, device: str, point: str, latency_ms: int, moment: Moment) -> Outcome:
         """Record that a point passed its walk test. Raises Refusal for an unknown point."""
@@ -227,6 +263,7 @@ class Alarms:
         batch.event(
             "campus.test.passed", Lane.EVENT, device, point, kind, name, text, value=True, latency_ms=latency_ms
         )
+        self.modes.tested.note(watch, "test", batch, self._faults)
         return self._finish(batch)
 
     # --- faults that others tell
@@ -298,7 +335,7 @@ class Alarms:
 
     def drills(self, device: str, point: str) -> bool:
         """Whether what a point tells now is of a drill."""
-        return self._drill
+        return self.modes.drill.covers(device, point)
 
     def faults(self) -> tuple[FaultView, ...]:
         """The faults that stand, oldest first."""
@@ -334,6 +371,7 @@ class Alarms:
         for device in self._settings:
             for settings in device.points:
                 self._place((device.id, settings.id), self._watch(device.id, settings, since))
+        self.modes.watch(self._points)
 
     def _watch(self, device: str, settings: PointSettings, since: str) -> PointWatch:
         return PointWatch(device, settings, self._ack_timeout_s, since)
@@ -383,11 +421,12 @@ class Alarms:
 
     def _batch(self, moment: Moment) -> Batch:
         self._start(moment)
-        batch = Batch(moment, self._language, drill=self._drill)
+        batch = Batch(moment, self._language, drilled=self.modes.drill.covers)
         self._tell_left_over(batch)
         for key in self._unsaved:
             batch.keep(self._points[key].record)
         self._unsaved.clear()
+        self.modes.begin(batch)
         return batch
 
     def _tell_left_over(self, batch: Batch) -> None:
@@ -436,6 +475,9 @@ class Alarms:
         raise Refusal(say("alarms.unknown-point", device=device, point=name, known=known))
 
     def _finish(self, batch: Batch, result: Mapping[str, JsonValue] | None = None) -> Outcome:
+        self.modes.follow(batch)
         for press in batch.presses:
             self.on_press(press)
+        for turn in batch.turns:
+            self.on_turn(turn)
         return batch.outcome(result)

@@ -1,6 +1,6 @@
 """What the engine answers with, and the collector that it fills on the way."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -11,6 +11,8 @@ from agent.texts import Language, Text
 
 UNKNOWN_FAULT_PRIORITY: Final = 3
 """Of a fault that the table does not have: it is told all the same."""
+Drilled = Callable[[str | None, str | None], bool]
+"""Whether what happens now to a device and a point of it belongs to a drill."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,21 @@ class Press:
     seen_ns: int
     previous_ns: int | None
     latency_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """An input has changed for certain. `sound`: its line is well, so that it says what it means."""
+
+    device: str
+    point: str
+    active: bool
+    sound: bool
+
+    @property
+    def place(self) -> str:
+        """As configuration names it."""
+        return f"{self.device}/{self.point}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +89,18 @@ class FaultView:
 class Batch:
     """Collects the events and saves of one call, all at one moment."""
 
-    __slots__ = ("_records", "drill", "events", "language", "moment", "now_ns", "presses", "save", "since")
+    __slots__ = ("_records", "drilled", "events", "language", "moment", "now_ns", "presses", "save", "since", "turns")
 
-    def __init__(self, moment: Moment, language: Language, *, drill: bool) -> None:
+    def __init__(self, moment: Moment, language: Language, *, drilled: Drilled) -> None:
         self.moment = moment
         self.now_ns = moment.boottime_ns
         self.since = moment.wall.isoformat(timespec="milliseconds")
         self.language = language
-        self.drill = drill
+        self.drilled = drilled
         self.events: list[Event] = []
         self.save: dict[str, str | None] = {}
         self.presses: list[Press] = []
+        self.turns: list[Turn] = []
         self._records: dict[str, PointRecord] = {}
 
     def keep(self, record: PointRecord) -> None:
@@ -103,9 +121,12 @@ class Batch:
         kind: Kind | str,
         name: str,
         text: Text,
+        drill: bool | None = None,
+        /,
         **data: JsonValue,
     ) -> str:
-        """Add an event; return its id. `kind` gives `data.kind` and `data.priority`."""
+        """Add an event; return its id. `kind` gives `data.kind` and `data.priority`; `drill` is what the drill of now
+        makes of it, unless it belongs to an alarm, which knows that itself."""
         if isinstance(kind, str):
             kind = FAULTS.get(kind) or Kind(kind, "fault", UNKNOWN_FAULT_PRIORITY)
         event = new_event(
@@ -114,7 +135,7 @@ class Batch:
             self.moment,
             device=device,
             point=point,
-            drill=self.drill,
+            drill=self.drilled(device, point) if drill is None else drill,
             kind=kind.name,
             name=name,
             priority=kind.priority,

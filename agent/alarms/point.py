@@ -11,13 +11,13 @@ tell both edges; neither has anything to acknowledge.
 
 from collections import deque
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from agent.alarms.causes import Causes
 from agent.alarms.debounce import Debouncer, Edge
 from agent.alarms.faults import FaultBook
 from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, Shown, lamp_mode
-from agent.alarms.outcome import Batch, PointView, Press
+from agent.alarms.outcome import Batch, PointView, Press, Turn
 from agent.alarms.selectors import Refusal
 from agent.alarms.state import Alarm, PointRecord, Stamp
 from agent.alarms.words import FAULT_TEXTS, STATUS_FAULTS, STATUS_TEXTS, STUCK, beside
@@ -28,6 +28,8 @@ from agent.kinds import KINDS, LOWEST_PRIORITY, Kind
 from agent.model import JsonValue, Lane, Moment, PointState, Stored
 from agent.texts import Text, say
 
+Duty = Literal["armed", "delayed", "off"]
+"""Of a point of a partition: it alarms; it alarms unless its partition is disarmed in time; it does not alarm."""
 NS_PER_MS: Final = 1_000_000
 UNSHOWN_LIMIT: Final = 64
 """Changes that wait for their commit. The journal commits in milliseconds; beyond this only the newest matter."""
@@ -35,6 +37,8 @@ SENSED: Final = frozenset({"raised", "repeated", "restored"})
 """The events that a look at the input causes; the others follow a person or the time."""
 CONFIGURATION: Final = "configuration"
 """The actor of a reset that nobody asked for: the point is gone."""
+DRILL: Final = "drill"
+"""The actor of a reset in whose place a real alarm comes."""
 
 
 class PointWatch:
@@ -45,6 +49,9 @@ class PointWatch:
         self.settings = settings
         self.kind = KINDS[settings.kind]
         self.record = PointRecord(device, settings.id, settings.kind, since)
+        self.duty: Duty = "armed"
+        self.off_since: str | None = None
+        """Since when it is off."""
         self._ack_timeout_s = ack_timeout_s
         self._debounce = self._debouncer()
         self._causes = Causes()
@@ -132,6 +139,20 @@ class PointWatch:
         """Escalate now, if somebody is still waited for."""
         if self._escalate_ns is not None:
             self._escalate(batch, at_once=True)
+
+    def raise_held(self, batch: Batch) -> None:
+        """Nobody has disarmed in time: what came in during the delay is an alarm, though it may be over by now."""
+        if self.record.alarm is None and self.kind.class_ == "alarm" and (self.record.value or self.kind.latch):
+            self._raise(batch, self._text("alarms.raised-late"))
+            batch.keep(self.record)
+
+    def make_real(self, batch: Batch) -> bool:
+        """Raise an alarm of a drill anew, as a real one; return whether there was one."""
+        if self.record.alarm is None or not self.record.alarm.drill:
+            return False
+        self._leave_drill(batch)
+        self._raise(batch, self._text("alarms.raised-real"))
+        return True
 
     def stored(self, stored: Stored) -> bool:
         """An event of this point is committed: now it may be shown. Return whether the record is to be saved again,
@@ -223,6 +244,8 @@ class PointWatch:
             state = "acknowledged" if alarm.acknowledged else "active"
         elif fault_since is not None:
             state, since = "fault", fault_since
+        elif self.duty == "off":
+            state, since = "disarmed", self.off_since or since
         else:
             state = "active" if record.value else "idle"
         settings, kind = self.settings, self.kind
@@ -262,6 +285,7 @@ class PointWatch:
                 self._told(edge.active, batch)
             self._own_faults(batch, faults)
             batch.keep(self.record)
+            batch.turns.append(Turn(self.device, self.settings.id, edge.active, self._status == "ok"))
             if edge.active:
                 press = Press(self.device, self.settings.id, edge.seen_ns, edge.previous_ns, latency_ms)
                 batch.presses.append(press)
@@ -275,16 +299,29 @@ class PointWatch:
 
     def _press(self, batch: Batch, latency_ms: int) -> None:
         alarm = self.record.alarm
-        if alarm:
+        if self.duty == "off" or (self.duty == "delayed" and alarm is None):
+            return
+        if alarm and alarm.drill and not batch.drilled(self.device, self.settings.id):
+            self._leave_drill(batch)  # it is over: whoever presses now means it
+        if alarm := self.record.alarm:
             again = alarm.count + 1
             text = self._text("alarms.repeated", count=again)
             event_id = self._tell("repeated", batch, text, alarm=alarm, count=again, latency_ms=latency_ms)
             self.record = replace(self.record, alarm=alarm.repeated(event_id))
             return
-        event_id = self._tell("raised", batch, self._text("alarms.raised"), latency_ms=latency_ms)
-        alarm = Alarm(event_id, Stamp.of(batch.moment))
+        self._raise(batch, self._text("alarms.raised"), latency_ms)
+
+    def _raise(self, batch: Batch, text: Text, latency_ms: int | None = None) -> None:
+        event_id = self._tell("raised", batch, text, latency_ms=latency_ms)
+        drill = batch.drilled(self.device, self.settings.id)
+        alarm = Alarm(event_id, Stamp.of(batch.moment), drill=drill)
         self._change(batch, event_id, alarm=alarm, since=batch.since)
         self._escalate_ns = alarm.at.due_ns(batch.moment, self._ack_timeout_s)
+
+    def _leave_drill(self, batch: Batch) -> None:
+        """End the alarm of a drill, for a real one in its place."""
+        event_id = self._tell("reset", batch, self._text("alarms.drill-over"), alarm=self.record.alarm, actor=DRILL)
+        self._end(batch, event_id)
 
     def _release(self, batch: Batch) -> None:
         alarm = self.record.alarm
@@ -357,11 +394,12 @@ class PointWatch:
             more |= self._beside
         if alarm:
             more["event"] = alarm.id
+        drill = alarm.drill if alarm else None
         more |= {name: member for name, member in data.items() if member is not None}
         settings = self.settings
-        return batch.event(
-            f"campus.alarm.{what}", Lane.ALARM, self.device, settings.id, self.kind, settings.name, text, **more
-        )
+        device, id_, name = self.device, settings.id, settings.name
+        type_ = f"campus.alarm.{what}"
+        return batch.event(type_, Lane.ALARM, device, id_, self.kind, name, text, drill, **more)
 
     def _change(self, batch: Batch, event_id: str, *, alarm: Alarm | None, since: str) -> None:
         """Take the alarm's new state: saved with the event, and shown when that is committed."""
@@ -412,5 +450,6 @@ def end_orphan(batch: Batch, record: PointRecord) -> None:
         name = kind.text if record.kind in KINDS else record.kind
         text = say("alarms.removed", name=record.point, kind=name)
         more: dict[str, JsonValue] = {"value": record.value, "event": record.alarm.id, "actor": CONFIGURATION}
-        batch.event("campus.alarm.reset", Lane.ALARM, record.device, record.point, kind, record.point, text, **more)
+        device, point, drill = record.device, record.point, record.alarm.drill
+        batch.event("campus.alarm.reset", Lane.ALARM, device, point, kind, point, text, drill, **more)
     batch.drop(record)

@@ -22,6 +22,7 @@ one that it saw; older ones are in the journal."""
 PROBLEM_CHARS: Final = 120
 """How much of a reading problem is told: enough to see which member it was."""
 
+T = TypeVar("T")
 _Saved = TypeVar("_Saved", "PointRecord", "FaultRecord")
 
 
@@ -50,7 +51,8 @@ class Stamp:
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """One alarm, from its raise to its reset or end. `count` counts the presses; `seq` is the raised event's place
-    in the chain as soon as it is known."""
+    in the chain as soon as it is known. One that was raised in a `drill` stays one of it, whenever that ends; a real
+    one is real also while a drill goes on."""
 
     id: str
     at: Stamp
@@ -59,6 +61,7 @@ class Alarm:
     escalated: str | None = None
     repeats: tuple[str, ...] = ()
     seq: int | None = None
+    drill: bool = False
 
     def repeated(self, event_id: str) -> Self:
         return replace(self, count=self.count + 1, repeats=(*self.repeats, event_id)[-REPEATS_KEPT:])
@@ -133,15 +136,16 @@ def dump(record: PointRecord | FaultRecord) -> str:
 
 def load_point(key: str, text: str) -> PointRecord:
     """Read what is saved of a point under a key. Raises BadSave and nothing else."""
-    return _checked(key, _load(_points(), text))
+    return _checked(key, read(_points(), text))
 
 
 def load_fault(key: str, text: str) -> FaultRecord:
     """Read what is saved of a fault under a key. Raises BadSave and nothing else."""
-    return _checked(key, _load(_faults(), text))
+    return _checked(key, read(_faults(), text))
 
 
-def _load(adapter: TypeAdapter[_Saved], text: str) -> _Saved:
+def read(adapter: TypeAdapter[T], text: str) -> T:
+    """Read a saved value. Raises BadSave and nothing else."""
     try:
         # By json and not by pydantic's own parser, which has other limits (depth, surrogates) and other errors.
         return adapter.validate_python(json.loads(text))

@@ -22,6 +22,8 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         ("events", "agent.cli.events"),
         ("queue", "agent.cli.queue"),
         ("test", "agent.cli.test"),
+        ("partition", "agent.cli.partition"),
+        ("drill", "agent.cli.drill"),
         ("camera", "agent.cli.camera"),
         ("mqtt", "agent.cli.mqtt"),
         ("serial", "agent.cli.serial"),

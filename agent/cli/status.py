@@ -87,7 +87,8 @@ def show(env: Environment, answer: Mapping[str, Any]) -> None:
 
 
 def headlines(answer: Mapping[str, Any], language: Language) -> Iterable[Headline]:
-    """Yield the facts at the top."""
+    """Yield the facts at the top; a drill first."""
+    yield from mode_lines(answer, language)
     synced = answer["clock"] == "synced"
     yield "clock", say("cli.status-clock-synced" if synced else "cli.status-clock-unsynced"), GOOD if synced else WARN
     journal = answer["journal"]
@@ -115,6 +116,20 @@ def headlines(answer: Mapping[str, Any], language: Language) -> Iterable[Headlin
         yield "refused", say("cli.status-refused", count=answer["refused"]), BAD
     yield from uplink_lines(answer["uplink"], language)
     yield from process_lines(answer, language)
+
+
+def mode_lines(answer: Mapping[str, Any], language: Language) -> Iterable[Headline]:
+    """Yield the drill that goes on, and how the partitions are; an older daemon has neither."""
+    if drill := answer.get("drill"):
+        minutes, scope = -(-drill["left_s"] // 60), ", ".join(drill["scope"]) or say("armcli.scope-all")
+        yield "drill", say("armcli.status-drill", minutes=minutes, actor=drill["actor"] or "-", scope=scope), BAD
+    if partitions := answer.get("partitions"):
+        shown = [
+            say("armcli.status-partition", name=one["name"], state=say(f"armcli.state-{one['state']}")).render(language)
+            for one in partitions
+        ]
+        armed = all(one["state"] == "armed" and not one["bypassed"] for one in partitions)
+        yield "partitions", "  ".join(shown), GOOD if armed else WARN
 
 
 def processes(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:

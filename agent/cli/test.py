@@ -18,18 +18,21 @@ from agent.cli.shared import (
     print_json_line,
     run_async,
 )
-from agent.cli.words import place, word
+from agent.cli.words import clock_time, kind_word, place, word
 from agent.texts import Spoken, say
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from agent.config.models import Config
+    from agent.model import JsonValue
 
 app = group("cli.help-test")
 
 WALK_S: Final = 600.0
 """Ten minutes: long enough to walk round a school with a dozen buttons."""
+LONGEST_WALK_S: Final = 3600.0
+"""What the daemon grants: while a walk goes on, its buttons ring at nobody."""
 LAMP_S: Final = 10.0
 """Long enough to walk from the laptop to the lamp and see it."""
 
@@ -42,15 +45,22 @@ class NoLamps(Spoken):
 def buttons(
     ctx: typer.Context,
     timeout_s: Annotated[
-        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="cli.opt-walk-timeout")
+        float, typer.Option("--timeout", min=1, max=LONGEST_WALK_S, metavar="SECONDS", help="cli.opt-walk-timeout")
     ] = WALK_S,
+    every: Annotated[bool, typer.Option("--all", help="armcli.opt-walk-all")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="armcli.opt-walk-reset")] = False,
+    real: Annotated[bool, typer.Option("--real", help="armcli.opt-walk-real")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="armcli.opt-walk-list")] = False,
     as_json: JsonFlag = False,
 ) -> int:
     """Show each button turn green as it is pressed, until all were or the time is up."""
     env = environment(ctx)
+    if listed:
+        return list_tested(env, every=every, as_json=as_json)
     walk = Walk(env, as_json=as_json)
+    wishes: dict[str, JsonValue] = {"all": every, "reset": reset, "real": real, "seconds": timeout_s}
     try:
-        run_async(walk.run(env.config(), timeout_s))
+        run_async(walk.run(env.config(), timeout_s, wishes))
     except TimeoutError:
         pass
     except KeyboardInterrupt:
@@ -69,23 +79,25 @@ class Walk:
         self._console = env.console()
         self.rows: dict[str, Mapping[str, Any]] = {}
 
-    async def run(self, config: "Config", timeout_s: float) -> None:
+    async def run(self, config: "Config", timeout_s: float, wishes: "Mapping[str, JsonValue]") -> None:
         """Follow the daemon's stream. Raises TimeoutError, DaemonDown, ControlError."""
         if self._as_json or not self._console.is_terminal:
             async with asyncio.timeout(timeout_s):
-                await self._follow(config, self._print)
+                await self._follow(config, wishes, self._print)
             return
         from rich.live import Live
 
         self._env.say("cli.test-buttons-go", seconds=round(timeout_s))
         with Live(self.table(), console=self._console, auto_refresh=False) as live:
             async with asyncio.timeout(timeout_s):
-                await self._follow(config, lambda _row: live.update(self.table(), refresh=True))
+                await self._follow(config, wishes, lambda _row: live.update(self.table(), refresh=True))
 
-    async def _follow(self, config: "Config", show: Any) -> None:
+    async def _follow(self, config: "Config", wishes: "Mapping[str, JsonValue]", show: Any) -> None:
         from agent.cli.calls import listen
 
-        async for row in listen(config, "test-buttons"):
+        async for row in listen(config, "test-buttons", **wishes):
+            if not self.rows and not self._as_json:
+                self._env.say("armcli.walk-real" if wishes["real"] else "armcli.walk-drill")
             self.rows[place(row)] = row
             show(row)
 
@@ -125,6 +137,29 @@ class Walk:
             self._env.say("cli.test-buttons-missing", done=done, count=len(self.rows), missing=", ".join(missing))
         else:
             self._env.say("cli.test-buttons-passed", count=len(self.rows))
+
+
+def list_tested(env: Environment, *, every: bool, as_json: bool) -> int:
+    """Print when each button was last seen to work; a problem if one is overdue."""
+    from agent.cli.calls import ask
+
+    rows = ask(env.config(), "tested", all=every)
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ("cli.col-place", "cli.col-name", "cli.col-kind", "armcli.col-tested", "armcli.col-how")
+        env.table(columns, [tested_row(env, row) for row in rows])
+    return PROBLEM if any(row["overdue"] for row in rows) else OK
+
+
+def tested_row(env: Environment, row: Mapping[str, Any]) -> list[str]:
+    """One line of that list."""
+    tested = row["tested"]
+    when = clock_time(tested["at"]) if tested else env.render(say("armcli.never"))
+    how = env.render(say(f"armcli.how-{tested['how']}")) if tested else ""
+    if row["overdue"]:
+        how = f"{how} {env.render(say('armcli.overdue'))}".strip()
+    return [place(row), str(row["name"]), kind_word(row["kind"], env.language), when, how]
 
 
 def latency(row: Mapping[str, Any]) -> str:
@@ -194,3 +229,22 @@ def uplink(ctx: typer.Context, as_json: JsonFlag = False) -> int:
     else:
         env.say("cli.test-uplink-receipt", ms=found["receipt_ms"])
     return OK
+
+
+@command(app, "self", "armcli.help-test-self")
+def self_test(ctx: typer.Context, as_json: JsonFlag = False) -> int:
+    """Let the daemon test itself: journal, disk, clock, uplink, devices, batteries, outputs, second paths."""
+    from agent.cli.calls import ask
+
+    env = environment(ctx)
+    reply = ask(env.config(), "command", verb="selftest")
+    if as_json:
+        print_json(reply)
+    elif not reply["ok"]:
+        env.say("armcli.refused", reason=reply["reason"])
+    else:
+        result = reply["result"]
+        for name, how in result["checks"].items():
+            print(f"{'✓' if how == 'ok' else '-' if how == 'skipped' else '✗'} {name}  {'' if how == 'ok' else how}")
+        env.say("armcli.selftest-passed" if result["passed"] else "armcli.selftest-failed")
+    return OK if reply["ok"] and reply["result"]["passed"] else PROBLEM

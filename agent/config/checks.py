@@ -22,7 +22,7 @@ SMALL_JOURNAL_BYTES: Final = 64 << 20
 """Some hundred thousand events: a district that is away for a month still loses nothing."""
 VERBS: Final = frozenset(
     {"ack", "reset", "output", "snapshot", "clip", "stream-start", "stream-stop", "ptz", "inspect", "drill-start"}
-    | {"drill-stop", "selftest", "replay", "ping", "inventory", "patrol"}
+    | {"drill-stop", "arm", "disarm", "selftest", "replay", "ping", "inventory", "patrol"}
 )
 """The verbs of the contract (DESIGN 6); of the families only the beginnings are fixed."""
 VERB_FAMILIES: Final = ("hazard-", "config-")

@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from agent.config.arming import SelftestSettings
 from agent.config.calendar import CalendarSettings
 from agent.config.checks import check_general
+from agent.config.checks_arming import check_arming
 from agent.config.checks_camera import check_cameras
 from agent.config.checks_field import check_field
 from agent.config.checks_listen import check_listeners
@@ -43,6 +45,7 @@ def load(path: Path) -> Config:
     check_listeners(parts, report)
     check_cameras(parts, report)
     check_rules(parts, report)
+    check_arming(parts, report)
     if report.errors:
         raise ConfigErrors(path, report.errors)
     return _build(parts, report, merged, tuple(file for file, _ in documents))
@@ -74,6 +77,8 @@ def _build(parts: Parts, report: Report, merged: Merged, sources: tuple[Path, ..
         calendar=parts.tables.get("calendar", CalendarSettings()),
         telemetry=parts.tables.get("telemetry", TelemetrySettings()),
         rules=tuple(rule for _, rule in parts.plain.get("rule", ())),
+        partitions=tuple(partition for _, partition in parts.plain.get("partition", ())),
+        selftest=parts.tables.get("selftest", SelftestSettings()),
         control=parts.tables.get("control", ControlSettings()),
         sources=sources,
         warnings=tuple(report.warnings),

@@ -11,6 +11,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, Field, SerializeAsAny
 
+from agent.config.arming import PartitionSettings, SelftestSettings
 from agent.config.base import Settings
 from agent.config.calendar import CalendarSettings
 from agent.config.merge import Origins, locate
@@ -267,6 +268,8 @@ class Config(Settings):
     calendar: CalendarSettings = CalendarSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     rules: tuple[RuleSettings, ...] = ()
+    partitions: tuple[PartitionSettings, ...] = ()
+    selftest: SelftestSettings = SelftestSettings()
     control: ControlSettings = ControlSettings()
     sources: tuple[Path, ...] = ()
     """The files that it was read from."""

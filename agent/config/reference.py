@@ -75,6 +75,9 @@ def tables() -> Iterator[str]:
     yield section("[[rule.if.sequence.steps]]", SelectorSettings)
     yield section("[[rule.do]]", ActionSettings)
     yield section("[rule.do.output]", OutputActionSettings)
+    yield section("[[partition]]", ARRAYS["partition"])
+    yield section("[partition.armed]", WindowSettings)
+    yield section("[selftest]", TABLES["selftest"])
     yield section("[skyeye]", TABLES["skyeye"])
     yield section("[skyeye.upload]", UploadSettings)
     for name in ("console", "control"):

@@ -53,6 +53,8 @@ def schema() -> Json:
         "calendar",
         "telemetry",
         "rule",
+        "partition",
+        "selftest",
         "skyeye",
         "console",
         "control",

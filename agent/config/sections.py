@@ -9,6 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError, create_model
 
+from agent.config.arming import PartitionSettings, SelftestSettings
 from agent.config.calendar import CalendarSettings
 from agent.config.drivers import NoDriver, find_camera_driver, find_driver
 from agent.config.fields import keys_of
@@ -48,6 +49,7 @@ TABLES: Final[Mapping[str, type[BaseModel]]] = {
     "skyeye": SkyeyeSettings,
     "calendar": CalendarSettings,
     "telemetry": TelemetrySettings,
+    "selftest": SelftestSettings,
 }
 ARRAYS: Final[Mapping[str, type[BaseModel]]] = {
     "bus": BusSettings,
@@ -55,6 +57,7 @@ ARRAYS: Final[Mapping[str, type[BaseModel]]] = {
     "camera": CameraHead,
     "patrol": PatrolSettings,
     "rule": RuleSettings,
+    "partition": PartitionSettings,
 }
 REQUIRED: Final = ("site", "uplink")
 POINT: Final = "point"

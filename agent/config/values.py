@@ -31,6 +31,8 @@ ID_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 a URI would escape, and no leading "_", which stands for "none" in topics."""
 DISTRICT_PATTERN: Final = r"^[0-9]{6}$"
 SCHOOL_PATTERN: Final = r"^[a-z0-9][a-z0-9-]{0,62}$"
+PLACE_PATTERN: Final = f"^{ID_PATTERN[1:-1]}/{ID_PATTERN[1:-1]}$"
+"""A point or an output as configuration names it: "guardroom/panic", "guardroom/0"."""
 GB_ID_PATTERN: Final = r"^[0-9]{20}$"
 """GB/T 28181-2022, annex E: 20 digits."""
 VERB_PATTERN: Final = r"^[a-z][a-z0-9-]{0,31}$"
@@ -182,6 +184,9 @@ GbId = Annotated[
     str, _matching(GB_ID_PATTERN, say("config.gb-id")), WithJsonSchema({"type": "string", "pattern": GB_ID_PATTERN})
 ]
 Id = Annotated[str, _matching(ID_PATTERN, say("config.id")), WithJsonSchema({"type": "string", "pattern": ID_PATTERN})]
+PlaceName = Annotated[
+    str, _matching(PLACE_PATTERN, say("config.place")), WithJsonSchema({"type": "string", "pattern": PLACE_PATTERN})
+]
 Verb = Annotated[
     str, _matching(VERB_PATTERN, say("config.verb")), WithJsonSchema({"type": "string", "pattern": VERB_PATTERN})
 ]

@@ -107,6 +107,7 @@ class Board:
             "eye": {"up": eye.get("state") in EYE_UP, "error": said_of(eye.get("error"))},
             "uplink": fields(status.get("uplink")).get("connected") is True,
             "site": self._site,
+            "drill": isinstance(status.get("drill"), dict),
             "alarms": [alarm_of(point) for point in items(status.get("points")) if shows(point)],
             "cameras": self._cameras,
         }
@@ -117,6 +118,7 @@ class Board:
             "eye": {"up": False, "error": None},
             "uplink": False,
             "site": self._site,
+            "drill": False,
             "alarms": [],
             "cameras": self._cameras,
         }

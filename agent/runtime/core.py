@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from agent import __version__
-from agent.alarms.engine import Alarms
+from agent.alarms.engine import Alarms, Regime
 from agent.bus import Bus
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import Config
@@ -22,10 +22,12 @@ from agent.runtime.desk import AlarmDesk
 from agent.runtime.field import Field
 from agent.runtime.household import Household, Programs
 from agent.runtime.methods import ControlMethods
+from agent.runtime.modeverbs import ModeVerbs
 from agent.runtime.notify import Notifier
 from agent.runtime.reload import Reloader
 from agent.runtime.ruleacts import RuleActs
 from agent.runtime.rules import RuleDesk
+from agent.runtime.selftest import SelfTest
 from agent.runtime.status import Parts, dump, inventory, retained, state_payload
 from agent.runtime.verbs import Verbs
 from agent.texts import Language, Text, say
@@ -99,6 +101,7 @@ class Core:
             ack_timeout_s=config.uplink.ack_timeout_s,
             lamp_means=config.uplink.lamp_means,
             language=config.site.language,
+            regime=Regime.of(config),
         )
         desk = AlarmDesk(engine, journal, self._clock)
         for problem in engine.restore(journal.saved, self._clock.moment()):
@@ -109,7 +112,11 @@ class Core:
             household = Household(
                 lambda: self._parts.config, self._config_path, self._language, desk, self._clock, self._programs
             )
-            verbs = {**Verbs(desk, self._clock, field.links, self._health).handlers(), **household.verbs.handlers()}
+            verbs = {
+                **Verbs(desk, self._clock, field.links).handlers(),
+                **ModeVerbs(desk, self._clock).handlers(),
+                **household.verbs.handlers(),
+            }
             commands = CommandDesk(journal, self._clock, config.uplink, verbs, config.site.language)
             uplink = self._make_uplink(journal, commands)
             self._parts = Parts(
@@ -135,6 +142,9 @@ class Core:
             acts = RuleActs(desk, commands, self._clock, config.site.language)
             self._rules = rules = RuleDesk(lambda: self._parts.config, desk, journal, self._clock, acts)
             rules.listen(field)
+            selftest = SelfTest(self._parts, desk, self._clock, journal.saved)
+            commands.drill = lambda: engine.modes.drill.covers(None, None)
+            commands.add_verb("selftest", lambda command: selftest.test(command.actor))
             self._wire(journal, uplink)
             reloader = Reloader(self._config_path, self._parts, desk, field, household, curves.reload, rules.reload)
             methods = ControlMethods(self._parts, desk, commands, reloader.reload, rules.calls())
@@ -160,6 +170,7 @@ class Core:
                     "curves": curves.run(),
                     "rules": rules.run(),
                     "rules' actions": acts.run(),
+                    "self-test": selftest.run(),
                 }.items()
             ]
             self._ready()
@@ -181,6 +192,7 @@ class Core:
 
     def _wire(self, journal: Journal, uplink: Uplink) -> None:
         desk, field = self._desk, self._field
+        uplink.drill = lambda: desk.engine.modes.drill.record is not None
         desk.delivery = uplink.delivery
         desk.on_outputs = field.outputs
         desk.on_states = self._publish_states
@@ -242,6 +254,7 @@ class Core:
                 await self._desk.fault(name, None, device=device.id)
 
     def _publish_states(self) -> None:
+        self._parts.uplink.tell_drill()
         for view in self._parts.engine.views():
             self._publish(f"state/{view.device}/{view.point}", state_payload(view))
         self._publish_inventory()
@@ -343,18 +356,6 @@ class Core:
         if journal.progress().stuck(COMMIT_STALL_S):
             return "journal"
         return uplink.progress() or field.stalled()
-
-    def _health(self) -> Mapping[str, str]:
-        """One word per part, for the self-test."""
-        journal, uplink = self._parts.journal, self._parts.uplink
-        checks = {
-            "journal": "ok" if journal.store == "file" else journal.store,
-            "uplink": "ok" if uplink.status().connected else "offline",
-            "clock": "ok" if self._clock.quality() == "synced" else "unsynced",
-        }
-        for name, link in self._field.links.items():
-            checks[f"device {name}"] = "ok" if link.online else "offline"
-        return checks
 
     async def _shut_down(self, server: ControlServer, tasks: list[asyncio.Task[None]]) -> None:
         """The console first, then devices and the eye, then the alarm lane, then the word that we are offline; the

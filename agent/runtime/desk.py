@@ -7,6 +7,7 @@ brought up to date. One task turns the engine's timers and the lamps' blinking.
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from agent.alarms.engine import Alarms, Outcome
@@ -70,8 +71,13 @@ class AlarmDesk:
         self.poke()
         return stored
 
-    async def tell(self, event: Event, save: Mapping[str, str | None] | None = None) -> Stored | None:
-        """Record an event that is no alarm's; None if the journal has no room for it. Raises JournalError."""
+    async def tell(
+        self, event: Event, save: Mapping[str, str | None] | None = None, *, knows_drill: bool = False
+    ) -> Stored | None:
+        """Record an event that is no alarm's; None if the journal has no room for it. During a drill it is marked as
+        one of it, unless it `knows_drill` by itself, as what belongs to an alarm does. Raises JournalError."""
+        if not knows_drill and not event.drill and self.engine.modes.drill.covers(event.device, event.point):
+            event = replace(event, drill=True)
         try:
             (stored,) = await self._journal.append(event, save=save)
         except JournalFull as error:

@@ -176,4 +176,4 @@ class EvidenceOrders:
                     alarm={"device": order.device, "point": order.point, "name": order.name},
                     reason=dict(text_json(waiting.reason)),
                 )
-                await self._desk.tell(event)
+                await self._desk.tell(event, knows_drill=True)

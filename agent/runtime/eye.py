@@ -185,7 +185,8 @@ class EyeDesk:
         event = new_event(f"campus.camera.{type_}", Lane.EVENT, moment, device=device, drill=drill)
         text = words_of(type_, camera.name if camera else None, data)
         words: dict[str, JsonValue] = {"text": text.render(self._config().site.language)} if text else {}
-        stored = await self._desk.tell(replace(event, data={**name, **words, **data}))
+        event = replace(event, data={**name, **words, **data})
+        stored = await self._desk.tell(event, knows_drill=type_.startswith("evidence"))  # as its alarm
         return {"id": event.id, "seq": stored.seq if stored else None}
 
     async def _fault(self, params: Params, peer: Peer) -> JsonValue:

@@ -7,12 +7,12 @@ from typing import Final
 
 from ulid import ULID
 
-from agent.alarms.engine import Press
 from agent.control import Methods, Peer
 from agent.control.server import Call, Params
 from agent.model import Command, JsonValue, Lane, Stored
 from agent.runtime.desk import AlarmDesk
-from agent.runtime.status import Parts, bus_status, point_status, status
+from agent.runtime.status import Parts, bus_status, status
+from agent.runtime.walk import Walks
 from agent.texts import Spoken, say
 from agent.uplink import CommandDesk
 
@@ -42,9 +42,8 @@ class ControlMethods:
         self._reload = reload
         self._more = more
         self._tails: set[asyncio.Queue[Stored]] = set()
-        self._presses: set[asyncio.Queue[Press]] = set()
+        self._walks = Walks(parts, desk)
         parts.journal.on_stored(self._fan_out)
-        desk.engine.on_press = self._pressed
 
     def methods(self) -> Methods:
         """Every method by name."""
@@ -58,6 +57,7 @@ class ControlMethods:
                 "queue-retry": self._queue_retry,
                 "events-list": self._events_list,
                 "command": self._command,
+                "tested": self._walks.list,
                 "test-lamp": self._test_lamp,
                 "test-uplink": self._test_uplink,
                 "mqtt-ping": self._mqtt_ping,
@@ -68,7 +68,7 @@ class ControlMethods:
             },
             streams={
                 "events-tail": self._events_tail,
-                "test-buttons": self._test_buttons,
+                "test-buttons": self._walks.walk,
                 **household.cameras.streams(),
             },
         )
@@ -142,26 +142,6 @@ class ControlMethods:
         reply = await self._commands.run(command)
         return {"id": reply.id, "ok": reply.ok, "result": dict(reply.result), "reason": reply.reason}
 
-    async def _test_buttons(self, params: Params, _peer: Peer) -> AsyncIterator[JsonValue]:
-        queue: asyncio.Queue[Press] = asyncio.Queue(TAIL_BUFFER)
-        waiting = {(v.device, v.point): v for v in self._parts.engine.views() if v.testable}
-        self._presses.add(queue)
-        try:
-            for view in waiting.values():
-                yield {**point_status(view), "state": "waiting", "latency_ms": None}
-            while waiting:
-                press = await queue.get()
-                key = (press.device, press.point)
-                if key in waiting:
-                    view = waiting.pop(key)
-                    outcome = self._desk.engine.test_passed(
-                        press.device, press.point, press.latency_ms, self._parts.clock.moment()
-                    )
-                    await self._desk.take(outcome)
-                    yield {**point_status(view), "state": "pressed", "latency_ms": press.latency_ms}
-        finally:
-            self._presses.discard(queue)
-
     async def _test_lamp(self, params: Params, peer: Peer) -> JsonValue:
         device = str(params["device"])
         output = params.get("output")
@@ -203,11 +183,6 @@ class ControlMethods:
             for one in stored:
                 if not queue.full():
                     queue.put_nowait(one)
-
-    def _pressed(self, press: Press) -> None:
-        for queue in self._presses:
-            if not queue.full():
-                queue.put_nowait(press)
 
 
 class NoLamp(Spoken):

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+from agent.alarms.engine import Regime
 from agent.config.load import ConfigErrors, load
 from agent.config.models import Config
 from agent.model import JsonValue
@@ -80,6 +81,7 @@ class Reloader:
             self._desk.moment(),
             ack_timeout_s=config.uplink.ack_timeout_s,
             lamp_means=config.uplink.lamp_means,
+            regime=Regime.of(config),
         )
         await self._desk.take(outcome)
         touched: list[JsonValue] = [*await self._field.apply(config), *await self._household.apply(old)]

@@ -2,8 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from agent.config.models import Config, DeviceSettings
 from agent.control.protocol import text_json
 from agent.driver import BusDriver
 from agent.journal import Journal
+from agent.kinds import KINDS
 from agent.model import JsonValue
 from agent.runtime.cameras import child_status
 from agent.runtime.devices import DeviceLink
@@ -41,6 +42,8 @@ class Parts:
     household: Household
     started: datetime
     started_ns: int
+    probes: dict[str, Callable[[], Awaitable[Text | None]]] = field(default_factory=dict)
+    """What tries each second path for the self-test: returns why it does not work, or None."""
 
 
 def status(parts: Parts) -> dict[str, JsonValue]:
@@ -63,7 +66,9 @@ def status(parts: Parts) -> dict[str, JsonValue]:
         "journal": journal_status(journal, parts.config),
         "uplink": uplink_status(parts.uplink),
         "devices": [device_status(device, parts) for device in parts.config.devices],
-        "points": [point_status(view) for view in parts.engine.views()],
+        "points": [{**point_status(view), **tested_of(view, parts.engine)} for view in parts.engine.views()],
+        "partitions": parts.engine.modes.partition_views(parts.clock.moment()),
+        "drill": parts.engine.modes.drill_view(parts.clock.moment()),
         "buses": [bus_status(name, bus) for name, bus in parts.buses.items()],
         "eye": dict(child_status(parts.household.eye)),
         "console": dict(child_status(parts.household.console)),
@@ -123,6 +128,13 @@ def device_status(device: DeviceSettings, parts: Parts) -> JsonValue:
 def point_status(view: PointView) -> dict[str, JsonValue]:
     """One point as the command line shows it."""
     return {"device": view.device, "point": view.point, "name": view.name, **state_payload(view)}
+
+
+def tested_of(view: PointView, engine: Alarms) -> dict[str, JsonValue]:
+    """When a point that alarms was last seen to work."""
+    if KINDS[view.kind].class_ != "alarm":
+        return {}
+    return {"tested": engine.modes.tested_view(view.device, view.point)}
 
 
 def state_payload(view: PointView) -> dict[str, JsonValue]:

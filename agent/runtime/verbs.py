@@ -5,7 +5,7 @@ from typing import Final
 
 from agent.alarms.engine import Alarms, Outcome, Refusal
 from agent.clock import NS_PER_S, Clock
-from agent.model import Command, JsonValue, Lane, new_event
+from agent.model import Command, JsonValue
 from agent.runtime.desk import AlarmDesk
 from agent.runtime.devices import DeviceLink
 from agent.texts import say
@@ -19,17 +19,16 @@ OUTPUT_LONGEST_S: Final = 3600.0
 
 
 class Verbs:
-    """The handlers of `ack`, `reset`, `output` and `selftest` (DESIGN 6)."""
+    """The handlers of `ack`, `reset` and `output` (DESIGN 6)."""
 
-    def __init__(self, desk: AlarmDesk, clock: Clock, links: Mapping[str, DeviceLink], health: "Health") -> None:
+    def __init__(self, desk: AlarmDesk, clock: Clock, links: Mapping[str, DeviceLink]) -> None:
         self._desk = desk
         self._clock = clock
         self._links = links
-        self._health = health
 
     def handlers(self) -> dict[str, Verb]:
         """The verbs by name."""
-        return {"ack": self.ack, "reset": self.reset, "output": self.output, "selftest": self.selftest}
+        return {"ack": self.ack, "reset": self.reset, "output": self.output}
 
     async def ack(self, command: Command) -> Mapping[str, JsonValue]:
         """Acknowledge an alarm named by `event`, or by `device` and `point`."""
@@ -55,19 +54,6 @@ class Verbs:
         if not await link.confirmed(output, value):
             raise Refusal(say("runtime.output-unconfirmed", device=device, output=output))
         return {"device": device, "output": output, "value": value, "seconds": round(seconds)}
-
-    async def selftest(self, command: Command) -> Mapping[str, JsonValue]:
-        """Judge journal, devices and uplink, and record the result."""
-        checks = self._health()
-        passed = all(check == "ok" for check in checks.values())
-        type_ = "campus.test.passed" if passed else "campus.test.failed"
-        listed: dict[str, JsonValue] = dict(checks)
-        event = new_event(type_, Lane.EVENT, self._clock.moment(), kind="selftest", actor=command.actor, checks=listed)
-        stored = await self._desk.tell(event)
-        return {"passed": passed, "checks": listed, "seq": stored.seq if stored else None}
-
-
-Health = Callable[[], Mapping[str, str]]
 
 
 def told(outcome: Outcome) -> Mapping[str, JsonValue]:

@@ -84,6 +84,8 @@ class CommandDesk:
         self._language = language
         self._limits = limits
         self._verbs: dict[str, Verb] = {"ping": self._ping, **verbs}
+        self.drill: Callable[[], bool] = lambda: False
+        """Whether what happens to the gateway itself is part of a drill now."""
         self._minute_ns = clock.boottime_ns()
         self._told = 0
         self._untold: Counter[str] = Counter()
@@ -237,7 +239,8 @@ class CommandDesk:
     def _event(self, what: str, id_: str | None, verb: str, actor: str | None, **more: JsonValue) -> Event:
         event = new_event(f"campus.command.{what}", Lane.EVENT, self._clock.moment())
         told = {"command": id_, "verb": verb, "actor": actor, **more}
-        return replace(event, data={name: value for name, value in told.items() if value is not None})
+        data = {name: value for name, value in told.items() if value is not None}
+        return replace(event, data=data, drill=self.drill())
 
     async def _record(self, event: Event) -> None:
         """Journal what became of a command. A journal with no room for it counts it as lost; an acknowledgement must

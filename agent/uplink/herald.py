@@ -32,6 +32,9 @@ class Herald:
     ) -> None:
         self.session = str(ULID.from_datetime(started))
         self.on_answer: Callable[[int], None] = lambda _code: None
+        self.drill: Callable[[], bool] = lambda: False
+        """Whether a drill goes on."""
+        self.told_drill = False
         self._journal = journal
         self._clock = clock
         self._topics = topics
@@ -69,6 +72,7 @@ class Herald:
 
     def _payload(self, state: State) -> bytes:
         counts = self._journal.due_counts()
+        self.told_drill = self.drill()
         head = self._journal.head
         message = StatusMessage(
             state=state,
@@ -81,5 +85,6 @@ class Herald:
             version=self._version,
             clock=self._clock.quality(),
             started=rfc3339(self._started),
+            drill=self.told_drill,
         )
         return message.model_dump_json().encode()

@@ -63,6 +63,7 @@ class StatusMessage(Sent):
     version: str = Field(description="of campus-agent")
     clock: ClockQuality
     started: Time
+    drill: bool = Field(description="a drill goes on: what it covers is marked so, and rings at nobody")
 
 
 class EventData(BaseModel):

@@ -22,7 +22,7 @@ PARAMETERS: Final[Mapping[str, str]] = {
     "lane": "alarm, fault or event: what goes first",
     "device": "the id of the device or camera; `_` where there is none",
     "point": "the point's id; `_` where there is none",
-    "verb": "what to do: ack, reset, output, selftest, replay, ping, snapshot, clip, ptz ...",
+    "verb": "what to do: ack, reset, output, arm, disarm, drill-start, selftest, replay, ping, snapshot ...",
     "id": "the command's id",
     "hazard": "the hazard's id",
 }

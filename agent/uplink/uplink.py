@@ -112,6 +112,20 @@ class Uplink:
     # what others ask and tell
 
     @property
+    def drill(self) -> Callable[[], bool]:
+        """Whether a drill goes on; `status` says so."""
+        return self._herald.drill
+
+    @drill.setter
+    def drill(self, ask: Callable[[], bool]) -> None:
+        self._herald.drill = ask
+
+    def tell_drill(self) -> None:
+        """Publish `status` if a drill has begun or ended since it was last told."""
+        if self._connection is not None and self._herald.told_drill != self._herald.drill():
+            self._herald.tell("online")
+
+    @property
     def session(self) -> str:
         """The ULID of this run, as `status` has it."""
         return self._herald.session
@@ -183,7 +197,9 @@ class Uplink:
             raise Interrupted(say("uplink.not-connected"))
         loop = asyncio.get_running_loop()
         began = loop.time()
-        (row,) = await self._journal.append(new_event(TEST_TYPE, Lane.EVENT, self._clock.moment()))
+        (row,) = await self._journal.append(
+            new_event(TEST_TYPE, Lane.EVENT, self._clock.moment(), drill=self._herald.drill())
+        )
         puback_ms = await self._until(row.seq, ("acked", "received"), began, TEST_S)
         receipt_ms: float | None = None
         if puback_ms is None:

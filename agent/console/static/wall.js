@@ -179,6 +179,7 @@ function banners() {
     lines.push(one);
   };
   if (state) {
+    if (state.drill) line("drill", "◆", make("strong", "", say("drill")), make("span", "", say("drill-note")));
     for (const alarm of state.alarms) {
       line(
         `alarm ${alarm.state}`, "●",

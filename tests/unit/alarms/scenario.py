@@ -6,11 +6,12 @@ from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 
-from agent.alarms.engine import Alarms, Delivery, Outcome
+from agent.alarms.engine import NO_REGIME, Alarms, Delivery, Outcome, Regime
+from agent.alarms.outcome import Batch
 from agent.clock import NS_PER_S, SimClock
 from agent.config.models import DeviceSettings, PointSettings
 from agent.driver import Driver, Link, Sample
-from agent.model import Event, Stored
+from agent.model import ClockQuality, Event, JsonValue, Stored
 
 START = datetime(2026, 11, 23, 8, tzinfo=timezone(timedelta(hours=8)))
 
@@ -41,13 +42,17 @@ class Site:
         ack_timeout_s: float = 15.0,
         lamp_means: str = "acknowledged",
         language: str = "zh-CN",
+        regime: Regime = NO_REGIME,
+        start: datetime = START,
+        quality: ClockQuality = "synced",
     ) -> None:
-        self.clock = SimClock(START, bootid="boot-1")
+        self.clock = SimClock(start, bootid="boot-1", quality=quality)
         self.devices = devices
         self.settings: dict[str, Any] = {
             "ack_timeout_s": ack_timeout_s,
             "lamp_means": lamp_means,
             "language": language,
+            "regime": regime,
         }
         self.saved: dict[str, str] = {}
         self.events: list[Event] = []
@@ -115,6 +120,32 @@ class Site:
         outcome = self.engine.reset(selector, actor, self.clock.moment())
         self.take(outcome)
         return outcome
+
+    def arm(self, partition: str, *, force: bool = False, actor: str | None = "李老师") -> Outcome:
+        modes = self.engine.modes
+        return self.perform(lambda batch: modes.arm(batch, partition, actor=actor, how="command", force=force))
+
+    def disarm(self, partition: str, actor: str | None = "李老师") -> Outcome:
+        modes = self.engine.modes
+        return self.perform(lambda batch: modes.disarm(batch, partition, actor=actor, how="command"))
+
+    def drill_start(self, *, minutes: float = 30.0, scope: tuple[str, ...] = (), actor: str | None = "校长") -> Outcome:
+        modes, length_s = self.engine.modes, minutes * 60
+        return self.perform(lambda batch: modes.drill_start(batch, actor=actor, length_s=length_s, scope=scope))
+
+    def drill_stop(self, *, real: bool = False, actor: str | None = "校长") -> Outcome:
+        modes = self.engine.modes
+        return self.perform(lambda batch: modes.drill_stop(batch, actor=actor, real=real))
+
+    def perform(self, action: Callable[[Batch], Mapping[str, JsonValue]]) -> Outcome:
+        outcome = self.engine.perform(action, self.clock.moment())
+        self.take(outcome)
+        return outcome
+
+    def partition(self, id: str) -> dict[str, Any]:
+        """One partition as `status --json` shows it."""
+        views: list[Any] = self.engine.modes.partition_views(self.clock.moment())
+        return next(view for view in views if view["id"] == id)
 
     def restart(
         self, *, down_s: float = 1.0, boot: str | None = None, devices: Sequence[DeviceSettings] | None = None

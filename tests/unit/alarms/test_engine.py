@@ -8,7 +8,7 @@ from agent.alarms.words import FAULT_TEXTS, STATUS_FAULTS, STATUS_TEXTS
 from agent.kinds import FAULTS, KINDS
 from agent.model import Lane
 from agent.texts import say
-from tests.unit.alarms.scenario import Site, device
+from tests.unit.alarms.scenario import Site, device, short
 
 PANIC = {"id": "panic", "kind": "panic", "input": 0, "lamp": 0, "siren": 1}
 MS = 1_000_000
@@ -95,7 +95,13 @@ def test_a_drill_marks_the_events() -> None:
     site.engine.set_drill(True)
     assert [event.drill for event in site.look(0, True)] == [True]
     site.engine.set_drill(False)
-    assert [event.drill for event in site.go(20)] == [False]
+    assert [event.drill for event in site.go(20)] == [True], "what was raised in a drill rings at nobody after it"
+    site.look(0, False)
+    site.go(1)
+    assert [(short(e), e.drill) for e in site.look(0, True)] == [
+        ("alarm.reset panic", True),
+        ("alarm.raised panic", False),
+    ]
 
 
 def test_views_say_what_may_be_shown_and_tested() -> None:

@@ -75,7 +75,7 @@ def test_an_unreadable_value_is_told_dropped_and_the_point_starts_from_its_input
     assert KEY in site.problems[0]
     events = site.look(0, True, status="open")
     assert [event.type for event in events] == ["campus.fault.raised", "campus.alarm.raised"]
-    assert set(site.saved) == {KEY, "fault/hall/panic/line-open", "clock/floor"}
+    assert set(site.saved) == {KEY, "fault/hall/panic/line-open", "clock/floor", "tested/hall/panic"}
 
 
 def test_a_value_under_the_wrong_key_is_refused() -> None:
