@@ -1,4 +1,9 @@
-"""Settings of every test."""
+"""Settings of every test.
+
+`make` runs several beside each other, on a machine that may be busy: folders, ports and namespaces are a test's own, it
+waits for what it then asserts, and its deadlines are generous. What is costly and made once for a file has the file
+marked `xdist_group`, which keeps it in one process.
+"""
 
 import signal
 
