@@ -14,9 +14,9 @@ from agent.demo.settings import ACK_TIMEOUT_S
 from agent.demo.trail import NS_PER_MS, Trail
 from agent.texts import Spoken, Text, say
 
-WAIT_S: Final = 10.0
-"""For what takes a second at most on a quiet machine."""
-RECOVERY_S: Final = 20.0
+WAIT_S: Final = 30.0
+"""For what takes a second at most on a quiet machine, and this one may be a small board that does much else."""
+RECOVERY_S: Final = 60.0
 """Reconnecting waits for up to 2 s with an alarm due; a receipt that got lost with the broker costs 2 s more."""
 POLL_S: Final = 0.02
 DARK_S: Final = 1.2
