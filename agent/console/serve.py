@@ -5,6 +5,7 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +15,7 @@ from agent.clock import Clock
 from agent.config.models import ConsoleSettings
 from agent.console.app import Console
 from agent.console.guard import LOOPBACK, loopback_of
+from agent.console.pulse import beat
 from agent.control import ControlClient
 from agent.texts import Language, say
 
@@ -42,11 +44,13 @@ async def serve(
         host = LOOPBACK
     listener = bind(host, settings.port)
     port = listener.getsockname()[1]
-    console = Console(lambda: ControlClient([core]), media, clock, language, host=host, port=port)
+    connect = partial(ControlClient, [core])
+    console = Console(connect, media, clock, language, host=host, port=port)
     runner = web.AppRunner(
         console.app(), access_log=None, shutdown_timeout=SHUTDOWN_S, keepalive_timeout=KEEPALIVE_S, handle_signals=False
     )
     await runner.setup()
+    beating = asyncio.get_running_loop().create_task(beat(connect, clock), name="heartbeat")
     try:
         await web.SockSite(runner, listener, backlog=BACKLOG).start()
         shown = f"[{host}]" if ":" in host else host
@@ -54,6 +58,7 @@ async def serve(
         on_ready(port)
         await stopped(stop_on)
     finally:
+        beating.cancel()
         await runner.cleanup()
 
 

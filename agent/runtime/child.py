@@ -50,9 +50,8 @@ class ChildLimits:
 
     memory_bytes: int
     """Resident."""
-    silence_s: float | None = 30.0
-    """Without a heartbeat it hangs: six are missed. None for a child that sends none; then only one that is stopped
-    (SIGSTOP) is found, after the same 30 s."""
+    silence_s: float = 30.0
+    """Without a heartbeat it hangs: the eye has missed six, the console fifteen."""
     start_s: float = 90.0
     """The same for the first heartbeat: a slow card takes a while for 100 MB of libraries."""
     look_s: float = 0.5
@@ -61,9 +60,6 @@ class ChildLimits:
     """What a stop gives it to end by itself."""
     steady_s: float = HEALTHY_S
     """It has lived for so long: its fault is over, and the next failure is a first one."""
-
-
-STOPPED_S: Final = 30.0
 
 
 class Child:
@@ -89,7 +85,6 @@ class Child:
         self._stopping = False
         self._heard_ns = 0
         self._looked_ns = 0
-        self._stopped_since_ns: int | None = None
         self.state: ChildState = "off"
         self.restarts = 0
         self.error: Text | None = None
@@ -179,8 +174,7 @@ class Child:
         self._process = process
         self.starts += 1
         self._heard_ns = self._looked_ns = self._clock.boottime_ns()
-        self._stopped_since_ns = None
-        self._become("starting" if self.limits.silence_s is not None else "running")
+        self._become("starting")
         assert process.stdout is not None
         reading = asyncio.ensure_future(self._output.read(process.stdout))
         try:
@@ -230,20 +224,11 @@ class Child:
         limits = self.limits
         if now_ns - self._looked_ns > OWN_STALL_S * NS_PER_S:
             self._heard_ns = now_ns
-            self._stopped_since_ns = None
         self._looked_ns = now_ns
         self.rss_bytes = rss_bytes(pid)
         if self.rss_bytes is not None and self.rss_bytes > limits.memory_bytes:
             mib = {"mib": self.rss_bytes >> 20, "limit_mib": limits.memory_bytes >> 20}
             return say("runtime.child-memory", name=self._title, **mib)
-        if limits.silence_s is None:
-            if not is_stopped(pid):
-                self._stopped_since_ns = None
-            elif self._stopped_since_ns is None:
-                self._stopped_since_ns = now_ns
-            elif now_ns - self._stopped_since_ns > STOPPED_S * NS_PER_S:
-                return say("runtime.child-hung", name=self._title, seconds=f"{STOPPED_S:g}")
-            return None
         allowed_s = limits.start_s if self.state == "starting" else limits.silence_s
         if now_ns - self._heard_ns > allowed_s * NS_PER_S:
             return say("runtime.child-hung", name=self._title, seconds=f"{allowed_s:g}")
@@ -286,11 +271,3 @@ def rss_bytes(pid: int) -> int | None:
         return int((PROC / str(pid) / "statm").read_text().split()[1]) * PAGE_BYTES
     except (OSError, LookupError, ValueError):
         return None
-
-
-def is_stopped(pid: int) -> bool:
-    """Whether a process is stopped by a signal (proc(5), stat)."""
-    try:
-        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] in {"T", "t"}
-    except (OSError, LookupError):
-        return False

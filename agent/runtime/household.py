@@ -12,8 +12,10 @@ from agent.clock import Clock
 from agent.config.models import Config
 from agent.config.skyeye import SkyeyeSettings
 from agent.control import ControlError
-from agent.control.protocol import eye_sockets
+from agent.control.protocol import Peer, eye_sockets
+from agent.control.server import Call, Params
 from agent.journal import Journal
+from agent.model import JsonValue
 from agent.runtime.cameras import Watcher
 from agent.runtime.cameraverbs import CameraVerbs
 from agent.runtime.child import Child, ChildLimits
@@ -21,7 +23,7 @@ from agent.runtime.desk import AlarmDesk
 from agent.runtime.evidence import EvidenceOrders
 from agent.runtime.eye import EyeDesk
 from agent.runtime.eyeline import EyeAway, EyeLine
-from agent.texts import Language, Text, say
+from agent.texts import Language, Spoken, Text, say
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +38,10 @@ LIVE_SETTINGS: Final = (
 """Of [skyeye], what the eye takes over while it runs; for the rest it is started anew."""
 
 
+class NotTheConsole(Spoken):
+    """A process that is not the console speaks for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Programs:
     """What the processes are started with, before the arguments that both have."""
@@ -44,7 +50,7 @@ class Programs:
     console: tuple[str, ...] = (sys.executable, "-m", "agent.console")
     eye_limits: ChildLimits = field(default_factory=lambda: ChildLimits(SkyeyeSettings().memory_bytes))
     """Its memory is the configuration's."""
-    console_limits: ChildLimits = field(default_factory=lambda: ChildLimits(CONSOLE_MEMORY_BYTES, silence_s=None))
+    console_limits: ChildLimits = field(default_factory=lambda: ChildLimits(CONSOLE_MEMORY_BYTES))
 
 
 class Household:
@@ -147,6 +153,16 @@ class Household:
         for view in self._desk.engine.faults():
             if view.device == camera and view.point is None:
                 await self._desk.fault(view.fault, None, device=camera)
+
+    def calls(self) -> dict[str, Call]:
+        """The methods of the control socket that are the eye's and the console's."""
+        return {**self.eye_desk.calls(), "console-alive": self._console_alive}
+
+    async def _console_alive(self, _params: Params, peer: Peer) -> JsonValue:
+        if peer.pid != self.console.pid:
+            raise NotTheConsole(say("runtime.not-the-console"))
+        self.console.beat()
+        return {}
 
     async def _eye_fault(self, text: Text | None) -> None:
         await self._desk.fault("eye", text)

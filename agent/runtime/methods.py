@@ -64,7 +64,7 @@ class ControlMethods:
                 "reload": self._reload_now,
                 **self._more,
                 **household.cameras.calls(),
-                **household.eye_desk.calls(),
+                **household.calls(),
             },
             streams={
                 "events-tail": self._events_tail,

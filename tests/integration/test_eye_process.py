@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -86,6 +87,13 @@ def config(folder: Path, broker: str, more: str = "") -> str:
     )
 
 
+def console() -> str:
+    """The real one, at a port of its own."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f'\n[console]\nlisten = "127.0.0.1:{free.getsockname()[1]}"\n'
+
+
 @dataclass
 class School:
     """Everything of one test."""
@@ -106,6 +114,14 @@ class School:
                 eye = await self.eye()
                 if eye["state"] == "running" and eye["pid"] not in {None, not_pid}:
                     return int(eye["pid"])
+                await asyncio.sleep(0.05)
+
+    async def console_running(self, *, not_pid: int | None = None) -> int:
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                console = (await self.daemon.status())["console"]
+                if console["state"] == "running" and console["pid"] not in {None, not_pid}:
+                    return int(console["pid"])
                 await asyncio.sleep(0.05)
 
     def orders(self, method: str) -> list[dict[str, Any]]:
@@ -362,10 +378,9 @@ async def test_a_changed_configuration_reaches_the_processes(school: School) -> 
     school.daemon.write(text.replace('memory = "128MiB"', 'memory = "128MiB"\nstreams = 4'))
     await school.daemon.call("reload")
     again = await school.running(not_pid=pid)
-    school.daemon.write(text + "\n[console]\n")
+    school.daemon.write(text + console())
     await school.daemon.call("reload")
-    console = (await school.daemon.status())["console"]
-    assert console["state"] == "running"
+    await school.console_running()
     without = (
         text[: text.index("[[camera]]")].replace('cameras = ["gate"]', "").replace('cameras = ["gate", "yard"]', "")
     )
@@ -379,8 +394,24 @@ async def test_a_changed_configuration_reaches_the_processes(school: School) -> 
 
 
 async def test_a_daemon_that_is_killed_leaves_no_eye_behind(tmp_path: Path) -> None:
-    async with a_school(tmp_path, "[console]") as school:
+    async with a_school(tmp_path, console()) as school:
         pid = await school.running()
-        console = (await school.daemon.status())["console"]["pid"]
+        page = await school.console_running()
         await school.daemon.kill()
-        await school.district.until(lambda: rss_bytes(pid) in {None, 0} and rss_bytes(console) in {None, 0}, WAIT_S)
+        async with asyncio.timeout(WAIT_S):
+            while not {rss_bytes(pid), rss_bytes(page)} <= {None, 0}:  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(0.05)
+
+
+async def test_a_console_that_stands_still_is_begun_anew_while_buttons_are_pressed(tmp_path: Path) -> None:
+    async with a_school(tmp_path, console()) as school:
+        pid = await school.console_running()
+        os.kill(pid, signal.SIGSTOP)
+        await school.presses()
+        fault = await school.event("campus.fault.raised", fault="console")
+        assert "did not answer" in repr(fault["data"]["text"]) or "没有应答" in repr(fault["data"]["text"])
+        await school.console_running(not_pid=pid)
+        await school.presses()
+        await school.event("campus.fault.cleared", fault="console")
+        with pytest.raises(ControlError):
+            await school.daemon.call("console-alive")  # we are not the console

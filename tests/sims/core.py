@@ -8,8 +8,8 @@ from agent.runtime.core import Programs
 
 PROGRAMS = Programs(
     eye=(sys.executable, "-m", "tests.sims.eye", "good"),
-    console=(sys.executable, "-m", "tests.sims.eye", "deaf"),
     eye_limits=ChildLimits(128 << 20, silence_s=3.0, start_s=30.0, look_s=0.1, stop_s=3.0, steady_s=1.0),
+    console_limits=ChildLimits(256 << 20, silence_s=8.0, start_s=60.0, look_s=0.1, stop_s=3.0, steady_s=1.0),
 )
 
 if __name__ == "__main__":

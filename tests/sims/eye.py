@@ -1,10 +1,10 @@
 """A stand-in for the eye: speaks its protocol and watches no camera. Started by the core like the real one.
 
-    python -m tests.sims.eye good|hang|leak|flood|crash|deaf [arguments of the eye]
+    python -m tests.sims.eye good|hang|leak|flood|crash [arguments of the eye]
 
 good: beats, takes orders and appends them as JSON lines to `eye.jsonl` beside the configuration. SIGUSR1 has it take
 memory without end, SIGUSR2 has it hang. hang, leak, flood: the same after the first heartbeat. crash: ends at once with
-exit code 7. deaf: ignores SIGTERM.
+exit code 7.
 """
 
 import argparse
@@ -31,7 +31,7 @@ ORDERS: Final = (
 
 def arguments(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("mode", choices=("good", "hang", "leak", "flood", "crash", "deaf"))
+    parser.add_argument("mode", choices=("good", "hang", "leak", "flood", "crash"))
     for name in ("--config", "--core", "--socket", "--media"):
         parser.add_argument(name, type=Path)
     for name in ("--lang", "--log-format", "--log-level"):
@@ -69,7 +69,7 @@ class StandIn:
         from agent.control import ControlServer, Methods
 
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, (lambda: None) if self.options.mode == "deaf" else self.stop.set)
+        loop.add_signal_handler(signal.SIGTERM, self.stop.set)
         loop.add_signal_handler(signal.SIGUSR1, self.leak)
         loop.add_signal_handler(signal.SIGUSR2, time.sleep, 3600)
         methods = Methods({name: self.order(name) for name in ORDERS}, {"inspect-watch": self.watch})
