@@ -10,9 +10,9 @@ from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Container, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Final, Literal, Protocol, TypeVar
+from typing import Annotated, ClassVar, Final, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
 from agent.bucket import Bucket
 from agent.camera import (
@@ -43,6 +43,7 @@ from agent.camera import (
     Unreachable,
 )
 from agent.clock import NS_PER_S, Clock
+from agent.kinds import KINDS
 from agent.ports import Baudrate, ListenAddress, PortName, split_listen
 from agent.secrets import Secret, SecretError
 from agent.texts import Spoken, Text, say
@@ -76,6 +77,7 @@ __all__ = [
     "Field",
     "Identity",
     "Input",
+    "KindName",
     "Link",
     "Listen",
     "ListenAddress",
@@ -111,10 +113,19 @@ __all__ = [
     "split_listen",
 ]
 
+
+def _kind(value: str) -> str:
+    if value not in KINDS:
+        raise BadSetting(say("config.kind"), value)
+    return value
+
+
 Input = int | str
 """How a driver names one of its inputs: a number counted from 0, or a name."""
 Listen = tuple[Literal["tcp", "udp"], str]
 """An address that a driver takes for itself: `("tcp", "0.0.0.0:9999")`."""
+KindName = Annotated[str, AfterValidator(_kind), WithJsonSchema({"type": "string", "enum": sorted(KINDS)})]
+"""What a device's own words may be called, where no point says it: a name of agent.kinds."""
 SampleStatus = Literal["ok", "open", "short", "tamper", "low-battery", "invalid"]
 """What a supervised input says of itself besides its value."""
 Detail = Mapping[str, str | int | float | bool | Text]

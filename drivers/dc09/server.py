@@ -9,8 +9,9 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from agent.driver import NS_PER_S, BadFrame, Bucket, DeviceError, Link, SecretError, say, split_listen
+from agent.driver import NS_PER_S, BadFrame, Bucket, DeviceError, Link, SecretError, say
 from drivers._dc09 import FRAME_MAX, KEY_BYTES, Splitter
+from drivers._listen import bind, keep_alive
 from drivers.dc09 import Dc09
 from drivers.dc09.receiver import Receiver, Rejected
 
@@ -36,10 +37,6 @@ HAND_OVER_S: Final = 1.0
 LOOK_S: Final = 1.0
 """How often supervision looks at the clock at least."""
 BACKLOG: Final = 128
-KEEPALIVE_S: Final = 60
-KEEPALIVE_EVERY_S: Final = 10
-KEEPALIVE_TRIES: Final = 3
-"""A host that lost its power does not say so: the kernel asks after a minute, and half a minute later it is gone."""
 
 
 async def serve(driver: Dc09, link: Link) -> None:
@@ -72,36 +69,6 @@ def keys_of(driver: Dc09) -> dict[str, bytes]:
             raise DeviceError(say("dc09.bad-key", account=account.account))
         found[account.account] = key
     return found
-
-
-async def bind(address: str, kind: socket.SocketKind) -> socket.socket:
-    """Take an address; an IPv6 one for all addresses takes IPv4 as well. Raises DeviceError."""
-    host, port = split_listen(address)
-    try:
-        loop = asyncio.get_running_loop()
-        family, *_, where = (await loop.getaddrinfo(host, port, type=kind, flags=socket.AI_PASSIVE))[0]
-        found = socket.socket(family, kind)
-        try:
-            if kind is socket.SOCK_STREAM:
-                found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family is socket.AF_INET6:
-                found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            found.setblocking(False)
-            found.bind(where)
-        except OSError:
-            found.close()
-            raise
-    except OSError as error:
-        raise DeviceError(say("dc09.listen", address=address, reason=error.strerror or str(error))) from error
-    return found
-
-
-def keep_alive(connection: socket.socket) -> None:
-    """Let the kernel find out that a host is gone."""
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_S)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, KEEPALIVE_EVERY_S)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_TRIES)
 
 
 @dataclass(eq=False, slots=True)

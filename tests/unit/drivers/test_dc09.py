@@ -394,7 +394,7 @@ async def test_a_port_that_is_taken_is_an_error_in_words() -> None:
     async with site() as here:
         with pytest.raises(DeviceError) as caught:
             await here.driver.run(here.link)
-        assert caught.value.text.key == "dc09.listen"
+        assert caught.value.text.key == "driver.listen"
 
 
 @pytest.mark.parametrize("key", ["00", "zz" * 16, "x"])
