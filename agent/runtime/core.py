@@ -106,7 +106,8 @@ class Core:
         desk = AlarmDesk(engine, journal, self._clock)
         for problem in engine.restore(journal.saved, self._clock.moment()):
             log.warning(problem)
-        engine.stored(await journal.tail(TAIL))  # their places in the chain, if the last run ended before it saved them
+        tail = await journal.tail(TAIL)
+        engine.stored(tail)  # their places in the chain, if the last run ended before it saved them
         async with asyncio.TaskGroup() as group:
             field = Field(group, desk, self._clock)
             household = Household(
@@ -153,7 +154,7 @@ class Core:
             await self._begin(journal)
             await commands.close_interrupted()
             await field.apply(config)
-            household.listen(journal)
+            household.listen(journal, tail)
             await household.start(group, server.path)
             tasks = [
                 group.create_task(work, name=name)

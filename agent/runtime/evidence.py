@@ -4,10 +4,12 @@ While the eye is away orders wait for it, some minutes at most; then it is told 
 """
 
 import asyncio
+import json
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from agent.clock import NS_PER_S, Clock
@@ -24,6 +26,8 @@ from agent.texts import Spoken, Text, say
 log = logging.getLogger(__name__)
 
 RAISED: Final = "campus.alarm.raised"
+TAKEN: Final = "campus.camera.evidence"
+MISSING: Final = "campus.camera.evidence-missing"
 ORDERS_LIMIT: Final = 64
 """More alarms with cameras than a school has; each order is a few hundred bytes."""
 KEEP_S: Final = 300.0
@@ -84,7 +88,23 @@ class EvidenceOrders:
         """Hear what has become durable (Journal.on_stored). Never waits, never raises."""
         for one in stored:
             if one.type == RAISED and (point := self._point(one)) is not None and point.cameras:
-                self._add(one, point)
+                self._add(one, point, point.cameras)
+
+    def resume(self, tail: Sequence[Stored]) -> None:
+        """Take up the orders of the last run, which ended before their clips were told: `tail` is the end of the chain.
+        Of an alarm before a reboot it can be a clip of the present only."""
+        settled = {pair for one in tail if (pair := settles(one)) is not None}
+        now = self._clock.moment()
+        for one in tail:
+            if one.type != RAISED or (point := self._point(one)) is None:
+                continue
+            cameras = tuple(camera for camera in point.cameras if (one.id, camera) not in settled)
+            here = one.bootid == now.bootid
+            age_s = (
+                (now.boottime_ns - one.boottime_ns) / NS_PER_S if here else (now.wall - wall_of(one)).total_seconds()
+            )
+            if cameras and age_s <= KEEP_S:
+                self._add(one if here else replace(one, boottime_ns=now.boottime_ns), point, cameras)
 
     def poke(self) -> None:
         """The eye may be back."""
@@ -114,14 +134,14 @@ class EvidenceOrders:
                 return next((point for point in device.points if point.id == stored.point), None)
         return None
 
-    def _add(self, stored: Stored, point: PointSettings) -> None:
+    def _add(self, stored: Stored, point: PointSettings, cameras: tuple[str, ...]) -> None:
         assert stored.device is not None, "a point has a device"
         order = Order(
             stored.id,
             stored.device,
             point.id,
             point.name,
-            point.cameras,
+            cameras,
             stored.boottime_ns,
             b'"drill":true' in stored.body,
             KINDS[point.kind].silent,
@@ -166,7 +186,7 @@ class EvidenceOrders:
             log.warning(say("runtime.evidence-given-up", point=order.name, error=waiting.reason))
             for camera in order.cameras:
                 event = new_event(
-                    "campus.camera.evidence-missing",
+                    MISSING,
                     Lane.EVENT,
                     self._clock.moment(),
                     device=camera,
@@ -177,3 +197,19 @@ class EvidenceOrders:
                     reason=dict(text_json(waiting.reason)),
                 )
                 await self._desk.tell(event, knows_drill=True)
+
+
+def settles(stored: Stored) -> tuple[str, str] | None:
+    """The alarm and the camera that an event says the last word on: its clip is there, or something will never be."""
+    if stored.type not in (TAKEN, MISSING) or stored.device is None:
+        return None
+    data = json.loads(stored.body)["data"]
+    told = data if stored.type == MISSING else data.get("evidence")
+    if not isinstance(told, dict) or not isinstance(told.get("event"), str):
+        return None
+    return (told["event"], stored.device) if stored.type == MISSING or told.get("kind") == "clip" else None
+
+
+def wall_of(stored: Stored) -> datetime:
+    """When an event happened."""
+    return datetime.fromisoformat(json.loads(stored.body)["time"])

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from agent.control import ControlError
 from agent.control.protocol import Peer, eye_sockets
 from agent.control.server import Call, Params
 from agent.journal import Journal
-from agent.model import JsonValue
+from agent.model import JsonValue, Stored
 from agent.runtime.cameras import Watcher
 from agent.runtime.cameraverbs import CameraVerbs
 from agent.runtime.child import Child, ChildLimits
@@ -83,8 +83,9 @@ class Household:
         """Called when the health of every camera may have changed. Must not wait or raise."""
         self.eye.on_change = self._eye_changed
 
-    def listen(self, journal: Journal) -> None:
-        """Hear of alarms from now on."""
+    def listen(self, journal: Journal, tail: Sequence[Stored]) -> None:
+        """Hear of alarms from now on, and take up what the last run has left at the end of the chain."""
+        self.evidence.resume(tail)
         journal.on_stored(self.evidence.stored)
 
     async def start(self, group: asyncio.TaskGroup, control: Path | None) -> None:

@@ -415,3 +415,14 @@ async def test_a_console_that_stands_still_is_begun_anew_while_buttons_are_press
         await school.event("campus.fault.cleared", fault="console")
         with pytest.raises(ControlError):
             await school.daemon.call("console-alive")  # we are not the console
+
+
+async def test_orders_that_wait_when_the_core_is_killed_reach_the_next_eye(school: School) -> None:
+    os.kill(await school.running(), signal.SIGSTOP)
+    await school.press()
+    raised = await school.event("campus.alarm.raised", device="guardroom")
+    await school.daemon.kill()
+    await school.daemon.start()
+    order = await school.until_order("evidence")
+    assert order["event"] == raised["id"]
+    assert order["cameras"] == ["gate"]

@@ -312,6 +312,36 @@ async def test_orders_that_nobody_takes_are_told_after_a_while_and_never_pile_up
     task.cancel()
 
 
+async def test_orders_that_a_crash_has_left_are_taken_up_for_the_cameras_that_still_owe_a_clip(desk: Desk) -> None:
+    async def fault(_text: object) -> None:
+        return
+
+    def anew() -> EvidenceOrders:
+        child = Child("eye", lambda: ("false",), ChildLimits(1), desk.clock, fault)
+        return EvidenceOrders(lambda: desk.config, desk.alarms, EyeLine(child, lambda: None, lambda: True), desk.clock)
+
+    async def missing(orders: EvidenceOrders) -> list[str]:
+        """What an agent that stops says of the orders it has."""
+        before = len(await desk.told("campus.camera.evidence-missing"))
+        await orders.close()
+        return [one["data"]["event"] for one in (await desk.told("campus.camera.evidence-missing"))[before:]]
+
+    old = await raised(desk)
+    desk.clock.tick(KEEP_S + 1)
+    done, half, left = await raised(desk), await raised(desk), await raised(desk)
+    for event, kind in ((done, "snapshot"), (done, "clip"), (half, "snapshot")):
+        data = {"evidence": {"kind": kind, "event": event.id}}
+        await desk.say("eye-event", camera="gate", type="evidence", data=data)
+    tail = await desk.journal.tail(50)
+    assert old.id in {one.id for one in tail}
+    orders = anew()
+    orders.resume(tail)
+    assert await missing(orders) == [half.id, left.id]
+    again = anew()
+    again.resume(await desk.journal.tail(50))
+    assert await missing(again) == [], "once told, they are settled"
+
+
 async def test_an_event_of_a_drill_is_marked_and_every_event_has_a_sentence(desk: Desk) -> None:
     await desk.say("eye-event", camera="gate", type="evidence", data={"evidence": {"kind": "clip"}}, drill=True)
     await desk.say("eye-event", camera="gate", type="evidence", data={"evidence": {"kind": "snapshot"}})
