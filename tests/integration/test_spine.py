@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -219,7 +221,11 @@ async def test_a_broker_outage_blinks_fast_and_everything_arrives_afterwards_in_
     async with asyncio.timeout(WAIT_S):
         while (await school.daemon.status())["due"]["alarm"] < 2:  # noqa: ASYNC110 - press and release
             await asyncio.sleep(0.05)
+    asked = school.broker.log.count("SUBSCRIBE from district")
+    os.kill(school.daemon.pid, signal.SIGSTOP)  # the district, which has no session there, must be the first to be back
     school.broker.start()
+    await until(lambda: school.broker.log.count("SUBSCRIBE from district") > asked + 1, "the district is back")
+    os.kill(school.daemon.pid, signal.SIGCONT)
     await school.district.event(type="campus.alarm.restored")
     seqs = [event["seq"] for event in school.district.events(lane="alarm")]
     assert seqs == sorted(seqs)
