@@ -13,11 +13,11 @@ WORKERS := 4
 PYTEST  := $(PY) -m pytest --numprocesses=$(WORKERS) --dist=loadgroup
 
 # Debian packages of the tests: brokers, networks, clocks and disks to break, systemd's own checks, a real RTSP server,
-# a real player, and a browser with a Chinese font.
+# a real player, a browser with a Chinese font, and a compiler (tests/sims/gpiochip.c is the chip that kernels lack).
 TEST_PACKAGES := mosquitto mosquitto-clients iproute2 nftables libfaketime strace systemd srt-tools \
                  gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good \
                  gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-tools gstreamer1.0-libav ffmpeg chromium \
-                 fonts-wqy-zenhei \
+                 fonts-wqy-zenhei gcc libc6-dev linux-libc-dev \
                  $(if $(shell command -v node),,nodejs npm)
 
 .PHONY: help demo test check bench lock clean venv wheels

@@ -50,6 +50,8 @@ class Peer:
     its inputs are told as they change, and its silence is judged by `offline_after` alone."""
     drowned: bool = True
     """Noise on its line drowns what the device says. Not so where the two go over wires of their own."""
+    noisy: bool = True
+    """It has a line on which bytes come that nobody can read. Not so where the kernel tells values."""
     port: bool = True
     """The driver holds a port that can be lost. Not so a server, whose clients come and go."""
 
