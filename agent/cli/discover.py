@@ -101,7 +101,7 @@ async def find(
     """Search with a progress bar on standard error. Raises DiscoveryError."""
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from agent.skyeye.discovery import Search, compare, host_port
+    from agent.skyeye.discovery import Search, compare, ports_by_host
     from agent.skyeye.inventory import Store
 
     console = env.console(stderr=True)
@@ -113,7 +113,7 @@ async def find(
         disable=quiet or not console.is_terminal,
     )
     cameras = config.cameras if config else ()
-    extra = dict(map(host_port, cameras))
+    extra = ports_by_host(cameras)
     seen: set[tuple[str, int]] = set()
     with bar:
         task = bar.add_task(env.render(say("camcli.searching", count=0)), total=None)

@@ -76,6 +76,14 @@ def host_port(camera: CameraSettings) -> tuple[str, int | None]:
     return host, port or (driver_port if isinstance(driver_port, int) else None)
 
 
+def ports_by_host(cameras: Iterable[CameraSettings]) -> dict[str, frozenset[int]]:
+    """The hosts that are configured, each with its ports: behind a router that forwards ports, a host has several."""
+    ports: dict[str, frozenset[int]] = {}
+    for host, port in map(host_port, cameras):
+        ports[host] = ports.get(host, frozenset()) | ({port} if port is not None else set())
+    return ports
+
+
 def compare(
     found: Iterable[Found],
     cameras: Sequence[CameraSettings],

@@ -62,8 +62,9 @@ class Search:
 
     named: Sequence[str] | None = None
     ranges: Iterable[str] = ()
-    extra: Mapping[str, int | None] = field(default_factory=dict)
-    """Hosts that are to be asked too, whatever the ranges, with the port of each if one is known: those configured."""
+    extra: Mapping[str, frozenset[int]] = field(default_factory=dict)
+    """Hosts that are to be asked too, whatever the ranges, with the ports that are known: those configured. Several
+    cameras behind one router that forwards ports have one host."""
     timeout_s: float = TIMEOUT_S
     grace_s: float = field(default_factory=lambda: GRACE_S)
     on_found: Callable[[Found], None] | None = None
@@ -85,9 +86,9 @@ class Search:
         """Search. Raises DiscoveryError if it was asked for what cannot be."""
         ways = chosen(self.named, interfaces())
         self.addresses = await resolve(self.extra)
-        hosts: dict[str, int | None] = {}
-        hosts.update((address, None) for address in parse_ranges(self.ranges))
-        hosts.update((address, self.extra[host]) for host, address in self.addresses.items())
+        hosts: dict[str, frozenset[int]] = {address: frozenset() for address in parse_ranges(self.ranges)}
+        for host, address in self.addresses.items():  # two names may be of one address
+            hosts[address] = hosts.get(address, frozenset()) | self.extra[host]
         listener = Listener(self._match, port=self.ports.discovery)
         self._step(total=len(hosts) * 2 + round(self.timeout_s * 10))
         try:
@@ -129,28 +130,32 @@ class Search:
             await listener.ask_each(again, self._step)  # datagrams are lost
             await asyncio.sleep(self.grace_s)
 
-    async def _look_at(self, hosts: Mapping[str, int | None], ways: Sequence[Interface]) -> None:
-        """Look at hosts that said nothing. In a network of ours, one that is not in the neighbour table by now is not
-        there at all."""
+    async def _look_at(self, hosts: Mapping[str, frozenset[int]], ways: Sequence[Interface]) -> None:
+        """Look at hosts that said nothing, and at each place of those that stand for several cameras. In a network of
+        ours, one that is not in the neighbour table by now is not there at all."""
         there = neighbours(self.neighbours_file)
-        silent = [
-            host for host in hosts if not self._has(host) and (not on_link(host, ways) or there.get(host) is not None)
-        ]
-        self._step(count=len(hosts) - len(silent))
+        looks: list[tuple[str, Sequence[int], Sequence[int]]] = []
+        for host, own in hosts.items():
+            if on_link(host, ways) and there.get(host) is None:
+                continue
+            if len(own) > 1:
+                looks += [(host, (port,), (port,)) for port in sorted(own) if (host, port) not in self._found]
+            elif not self._has(host):
+                onvif, rtsp = (dict.fromkeys((*own, *ports)) for ports in (self.ports.onvif, self.ports.rtsp))
+                looks.append((host, (*onvif,), (*rtsp,)))
+        self._step(count=len(hosts))
+        self._step(total=len(looks))
         gate = asyncio.Semaphore(LOOKS_AT_ONCE)
 
-        async def one(host: str) -> None:
+        async def one(host: str, onvif: Sequence[int], rtsp: Sequence[int]) -> None:
             async with gate:
-                own = hosts[host]
-                onvif = self.ports.onvif if own is None else tuple(dict.fromkeys((own, *self.ports.onvif)))
-                rtsp = self.ports.rtsp if own is None else tuple(dict.fromkeys((own, *self.ports.rtsp)))
                 if (found := await look(host, onvif, rtsp)) is not None:
                     self._take(found)
                 self._step()
 
         async with asyncio.TaskGroup() as group:
-            for host in silent:
-                group.create_task(one(host))
+            for what in looks:
+                group.create_task(one(*what))
 
     def _match(self, match: Match, address: str, how: How) -> None:
         if (found := found_of(match, address, how)) is not None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from agent.skyeye.discovery import Found, compare, host_port
+from agent.skyeye.discovery import Found, compare, host_port, ports_by_host
 from drivers.onvif import Onvif
 from drivers.rtsp import Rtsp
 from tests.unit.skyeye.inventory.cameras import camera
@@ -82,3 +82,17 @@ def test_a_camera_that_is_configured_by_name_is_found_by_its_address() -> None:
 
 def test_a_camera_without_onvif_is_known_by_its_host() -> None:
     assert states([HERE], [camera(driver="rtsp", settings=Rtsp())]) == [("known", ("gate",))]
+
+
+def test_cameras_behind_one_forwarding_address_are_each_at_their_port() -> None:
+    cameras = [
+        camera(id=f"c{port}", address=f"http://203.0.113.7:{port}", settings=Onvif()) for port in (8081, 8082, 8083)
+    ]
+    assert ports_by_host(cameras) == {"203.0.113.7": frozenset({8081, 8082, 8083})}
+    found = [Found("203.0.113.7", port, "onvif") for port in (8081, 8083)]
+    rows = compare(found, cameras).rows
+    assert [(row.state, row.cameras) for row in rows] == [
+        ("gone", ("c8082",)),
+        ("known", ("c8081",)),
+        ("known", ("c8083",)),
+    ]

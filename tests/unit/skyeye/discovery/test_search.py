@@ -39,7 +39,6 @@ async def test_a_single_host_is_found() -> None:
         (found,) = await one.run()
     assert (found.address, found.port, found.how, found.maker) == ("127.0.0.2", 80, "unicast", "Hikvision")
     assert [one.address for one in heard] == ["127.0.0.2"]
-    assert one.progress.done == one.progress.total
 
 
 async def test_a_host_that_loses_the_first_question_is_asked_again() -> None:
@@ -329,7 +328,28 @@ async def test_what_is_configured_is_asked_whatever_the_ranges() -> None:
         tcp(http(body, "400 Bad Request")) as (own, _),
     ):
         one = search(port)
-        one.extra = {"127.0.0.2": None, "127.0.0.4": own, "localhost": None, "no-such-host.invalid": 80}
+        none: frozenset[int] = frozenset()
+        one.extra = {"127.0.0.2": none, "127.0.0.4": frozenset({own}), "localhost": none, "no-such-host.invalid": none}
         found = await one.run()
     assert [(one.address, one.how) for one in found] == [("127.0.0.2", "unicast"), ("127.0.0.4", "onvif")]
     assert one.addresses == {"127.0.0.2": "127.0.0.2", "127.0.0.4": "127.0.0.4", "localhost": "127.0.0.1"}
+
+
+async def test_each_camera_behind_one_address_is_looked_at_also_when_one_has_answered() -> None:
+    body = b"<Envelope><Body><Fault>NotAuthorized</Fault></Body></Envelope>"
+    async with (
+        tcp(http(body, "400 Bad Request")) as (first, _),
+        tcp(http(body, "400 Bad Request")) as (second, _),
+        tcp(b"RTSP/1.0 200 OK\r\nCSeq: 1\r\n\r\n") as (third, _),
+        responder(
+            "127.0.0.4", lambda question: [answer(question, xaddrs=f"http://127.0.0.4:{first}/onvif/device_service")]
+        ) as port,
+    ):
+        one = search(port)
+        one.extra = {"127.0.0.4": frozenset({first, second, third, 1})}
+        found = await one.run()
+    assert {(it.address, it.port, it.how) for it in found} == {
+        ("127.0.0.4", first, "unicast"),
+        ("127.0.0.4", second, "onvif"),
+        ("127.0.0.4", third, "rtsp"),
+    }
