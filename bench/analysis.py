@@ -1,9 +1,11 @@
 """The analysis of pictures: what it finds of people in made sequences, and how often weather and light fool it."""
 
+import os
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -21,10 +23,10 @@ from bench.report import Result
 from bench.scenes import SceneName
 from drivers.rtsp import Rtsp
 
-TUNING: Final = range(100, 103)
-"""Seeds that thresholds were chosen with."""
-REPORTING: Final = range(9000, 9006)
-"""Seeds that nobody has looked at."""
+TUNING: Final = range(200, 206)
+"""Seeds that thresholds were chosen with: of those from 100 to 400. Those from 9000 were reported once."""
+REPORTING: Final = range(23_000, 23_006)
+"""Seeds that nobody had looked at before the run that is reported."""
 BEGAN: Final = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LATE_S: Final = 4.0
 """How late an event may be told: a few pictures to be sure, and their coding."""
@@ -72,6 +74,11 @@ class Score:
     pictures: int = 0
     cpu_s: float = 0.0
 
+    def add(self, other: "Score") -> None:
+        """Put two scores together."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
     @property
     def recall(self) -> float:
         return self.found / self.expected if self.expected else 1.0
@@ -95,10 +102,10 @@ def coat(rng: np.random.Generator) -> tuple[float, float, float]:
     return blue, green, red
 
 
-def stage(rng: np.random.Generator, seed: int) -> Stage:
+def stage(rng: np.random.Generator, seed: int, *, night: bool = False) -> Stage:
     names: tuple[SceneName, ...] = ("yard", "corridor", "gate")
     name = names[int(rng.integers(3))]
-    dark = rng.random() < 0.33
+    dark = rng.random() < 0.33 or night
     level, noise = (0.85, 3.0) if dark else (float(rng.uniform(0.6, 1.0)), 1.8)
     return Stage(name, seed, infrared=dark, level=level, noise=noise)
 
@@ -131,10 +138,10 @@ def crossing(seed: int) -> Act:
     return Act(Play(on, people[-1].end_s + 6, seed, people), camera(None, line), expected)
 
 
-def intruder(seed: int) -> Act:
+def intruder(seed: int, *, night: bool = False) -> Act:
     """One passes beside the zone, one goes into it."""
     rng = np.random.default_rng(seed)
-    on = stage(rng, seed)
+    on = stage(rng, seed, night=night)
     y, y2 = row(on, rng), row(on, rng)
     zone = tuple((x + 0.14 if x < 0.5 else x, y) for x, y in ZONE)
     passer = Person(on, 7, [((0.02, y), 0.0), ((0.3, y), 0.5), ((0.02, y), 0.0)], coat(rng))
@@ -195,9 +202,23 @@ def bag(seed: int) -> Act:
     return Act(play, camera(ZONE, detect=("object-left",), left=20), expected)
 
 
+def among_insects(seed: int) -> Act:
+    """The intruder again, by night, among three moths: what keeps them quiet must not hide him."""
+    act = intruder(seed, night=True)
+    return replace(act, play=replace(act.play, effects=[plays.insects(3, seed)]))
+
+
+def in_rain(seed: int) -> Act:
+    """The crossings again, in rain."""
+    act = crossing(seed)
+    return replace(act, play=replace(act.play, effects=[plays.rain(0.8)]))
+
+
 ACTS: Final[dict[str, Callable[[int], Act]]] = {
     "line crossed": crossing,
+    "line crossed in rain": in_rain,
     "intrusion": intruder,
+    "intrusion among insects": among_insects,
     "loitering": loiterer,
     "crowd": gathering,
     "object left": bag,
@@ -285,6 +306,21 @@ def judge(act: Act, score: Score) -> None:
     ]
 
 
+def play_act(name: str, seed: int) -> Score:
+    """One sequence of those in which something happens."""
+    cv2.setNumThreads(1)
+    score = Score()
+    judge(ACTS[name](seed), score)
+    return score
+
+
+def play_disturbed(name: str, seed: int, seconds: float) -> tuple[Score, list[str]]:
+    """One sequence of a disturbance, and the kinds that were told."""
+    cv2.setNumThreads(1)
+    score = Score()
+    return score, [one.event.kind for _, one in told(disturbed(name, seed, seconds), score)]
+
+
 def events_table(seeds: Sequence[int]) -> Result:
     """Precision and recall of each kind."""
     result = Result(
@@ -292,23 +328,23 @@ def events_table(seeds: Sequence[int]) -> Result:
         ("made sequences", "sequences", "events", "found", "told falsely", "recall", "precision"),
     )
     whole = Score()
-    for name, make in ACTS.items():
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        parts = {name: [pool.submit(play_act, name, seed) for seed in seeds] for name in ACTS}
+    for name, running in parts.items():
         score = Score()
-        for seed in seeds:
-            judge(make(seed), score)
+        for part in running:
+            score.add(part.result())
         cells = [len(seeds), score.expected, score.found, len(score.false)]
         result.rows.append([name, *map(str, cells), f"{score.recall:.2f}", f"{score.precision:.2f}"])
-        whole.expected, whole.found = whole.expected + score.expected, whole.found + score.found
-        whole.told, whole.false = whole.told + score.told, whole.false + score.false
-        whole.missed += score.missed
-        whole.cpu_s, whole.pictures = whole.cpu_s + score.cpu_s, whole.pictures + score.pictures
+        whole.add(score)
     result.aim("recall of all", whole.recall, least=RECALL)
     result.aim("precision of all", whole.precision, least=PRECISION)
     share = 100 * plays.FPS * whole.cpu_s / whole.pictures
     result.limit("CPU per camera at 3 pictures a second, of one core", share, CPU_SHARE, "%")
     result.notes += [
         f"{1000 * whole.cpu_s / whole.pictures:.1f} ms a picture of 640x360. Each sequence also has somebody who must "
-        "not be told: who turns back before the line, passes beside the zone, walks through, stays by a bag.",
+        "not be told: who turns back before the line, passes beside the zone, walks through, stays by a bag. "
+        f"Seeds from {seeds[0]}, not looked at before.",
         *[f"Missed: {one}." for one in whole.missed],
         *[f"False: {one}." for one in whole.false],
     ]
@@ -322,11 +358,14 @@ def disturbance_table(seeds: Sequence[int], seconds: float = DISTURBED_S) -> Res
         ("disturbance, all the time", "minutes", "alarms an hour", "motion an hour", "what"),
     )
     alarms, hours = 0, 0.0
-    for name in DISTURBANCES:
-        score, counts = Score(), defaultdict[str, int](int)
-        for seed in seeds:
-            for _, one in told(disturbed(name, seed, seconds), score):
-                counts[one.event.kind] += 1
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        parts = {name: [pool.submit(play_disturbed, name, seed, seconds) for seed in seeds] for name in DISTURBANCES}
+    for name, running in parts.items():
+        score, counts = Score(), Counter[str]()
+        for part in running:
+            one, kinds = part.result()
+            score.add(one)
+            counts.update(kinds)
         motion = counts.pop("motion", 0)
         false = sum(counts.values())
         what = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())) or "-"
@@ -345,7 +384,7 @@ def disturbance_table(seeds: Sequence[int], seconds: float = DISTURBED_S) -> Res
 def measure(seeds: Sequence[int] = REPORTING) -> list[Result]:
     """Both tables."""
     cv2.setNumThreads(1)
-    return [events_table(seeds), disturbance_table(seeds[:3])]
+    return [events_table(seeds), disturbance_table(seeds)]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from math import hypot, log
+from math import exp, hypot, log
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,7 +18,7 @@ HIDDEN_S: Final = 20.0
 HITS: Final = 5
 """Pictures until something can be a thing: drops, flashes and broken pictures last one or two."""
 AGE_S: Final = 1.2
-LOOK_BACK: Final = 8
+LOOK_BACK: Final = 12
 """Places by which it is judged whether something goes."""
 CROOKED: Final = 0.12
 """How far its places may lie from an even way, in parts of that way (root of the mean square). People go evenly for a
@@ -27,6 +27,20 @@ CHANGE: Final = 1.9
 """By what factor its height may change meanwhile, and its area by the square root of the cube of that."""
 SPEED_MAX: Final = 3.5
 """Of its own heights in a second: a child that runs. Moths and drops near the lens are far quicker."""
+STRAY_S: Final = 20.0
+"""What has come and gone within this time counts as restless air."""
+STRAYS: Final = 5.0
+"""So many in that time that went nowhere: moths at the infrared lamp, or drops, of which any few in a row may look like
+somebody's way: 30 to 60 where one of them is always in sight. People shed some parts of theirs, 3 to 4 where six of
+them gather."""
+LONG: Final = 8
+"""Pictures, of the last LOOK_BACK, in which its foot must be on one even way in restless air: who walks on the ground
+goes evenly there, even if only his legs stand out of it and streaks cross him; what flies ends lower or higher from
+picture to picture, and hardly any chain of strangers is even for so long."""
+LONG_OFF: Final = 0.06
+"""How far off that way a foot may be, in parts of the way."""
+LONG_CHANGE: Final = 3.0
+"""By what factor the height may change meanwhile: a coat may be as grey as the ground, and legs are half of one."""
 REACH: Final = 1.2
 """Parts of its own size that it must be away from where it was first seen: branches swing, and come back."""
 REACH_MIN: Final = 0.035
@@ -38,6 +52,8 @@ SPLIT: Final = 1.6
 """By what factor at most the area differs of two who part: a bag and its owner are further apart."""
 GATE: Final = 0.05
 """Of the picture, and half its own size, is how far something may be from where it was expected."""
+NARROW: Final = 0.5
+"""Of that, among moths and drops: else they lead away whom they cross."""
 STILL: Final = 0.06
 """Share of a thing that may change by noise while it stands. Standing people stir more, at times."""
 STILL_STEP: Final = 0.012
@@ -49,6 +65,7 @@ class Step(NamedTuple):
 
     at_ns: int
     place: Point
+    foot: Point
     height: float
     area: float
 
@@ -92,8 +109,8 @@ class Track:
         ahead_s = min(1.0, (now_ns - self.seen_ns) / 1e9)
         return self.box.moved(self.vx * ahead_s, self.vy * ahead_s)
 
-    def see(self, blob: Blob, now_ns: int) -> None:
-        """It is here."""
+    def see(self, blob: Blob, now_ns: int, *, restless: bool = False) -> None:
+        """It is here; in `restless` air more is asked of what goes."""
         gone_s = max(0.05, (now_ns - self.seen_ns) / 1e9)
         (x, y), (cx, cy) = blob.box.centre, self.box.centre
         share = 0.5 if self.hits > 1 else 1.0
@@ -103,9 +120,9 @@ class Track:
         self.label = blob.label or self.label
         self.seen_ns = now_ns
         self.hits += 1
-        self.path = [*self.path[1 - LOOK_BACK :], Step(now_ns, blob.box.centre, blob.box.h, blob.area)]
+        self.path = [*self.path[1 - LOOK_BACK :], Step(now_ns, blob.box.centre, blob.box.foot, blob.box.h, blob.area)]
         self._settle(blob, now_ns)
-        if self._goes(now_ns):
+        if self._goes(now_ns, restless):
             self.moved = True
             self.walking_area = max(self.walking_area, blob.area)
 
@@ -118,22 +135,38 @@ class Track:
         elif self.still_ns is None:
             self.still_ns = now_ns
 
-    def _goes(self, now_ns: int) -> bool:
+    def _goes(self, now_ns: int, restless: bool) -> bool:
         if self.hits < HITS or now_ns - self.born_ns < AGE_S * 1e9 or self.ghost:
             return False
         size = min(self.box.w, self.box.h)
         if _far(self.origin, self.box.centre) < max(REACH_MIN, REACH * size):
             return False
-        for many in range(HITS, min(len(self.path), LOOK_BACK) + 1):
-            last = self.path[-many:]
-            heights, areas = [one.height for one in last], [one.area for one in last]
-            if max(heights) > CHANGE * min(heights) or max(areas) > CHANGE**1.5 * min(areas):
-                return False
-            net = _far(last[0].place, last[-1].place)
-            quick = net > SPEED_MAX * max(heights) * (last[-1].at_ns - last[0].at_ns) / 1e9
-            if not quick and net >= max(STEP_MIN, STEP * size) and _crooked(last) <= CROOKED * net:
-                return True
+        if restless:
+            return self._treads()
+        ways = (self.path[-many:] for many in range(HITS, min(len(self.path), LOOK_BACK) + 1))
+        return any(self._even(last, [one.place for one in last], CHANGE, CROOKED) for last in ways)
+
+    def _treads(self) -> bool:
+        """Whether its foot goes evenly, but for a few pictures in which something crosses it."""
+        path = self.path
+        for first, start in enumerate(path):
+            for end in path[first + LONG - 1 :]:
+                net = _far(start.foot, end.foot)
+                kept = [one for one in path[first:] if _off(one, start, end) <= LONG_OFF * net]
+                if len(kept) >= LONG and self._even(kept, [one.foot for one in kept], LONG_CHANGE, CROOKED):
+                    return True
         return False
+
+    def _even(self, last: Sequence[Step], places: Sequence[Point], change: float, crooked: float) -> bool:
+        """Whether it went evenly lately, at a speed and in a size that people have."""
+        size = min(self.box.w, self.box.h)
+        heights, areas = [one.height for one in last], [one.area for one in last]
+        if max(heights) > change * min(heights) or max(areas) > change**1.5 * min(areas):
+            return False
+        net, seconds = _far(places[0], places[-1]), (last[-1].at_ns - last[0].at_ns) / 1e9
+        if net > SPEED_MAX * max(heights) * seconds or net < max(STEP_MIN, STEP * size):
+            return False
+        return _crooked([one.at_ns for one in last], places) <= crooked * net
 
 
 class Tracker:
@@ -142,10 +175,17 @@ class Tracker:
     def __init__(self, *, sure: bool = False) -> None:
         self._ids = count(1)
         self._sure = sure
+        self._strays = 0.0
+        self._now_ns = 0
         self.tracks: list[Track] = []
 
+    @property
+    def restless(self) -> bool:
+        """Whether much comes and goes that is nobody. A detector does not see it."""
+        return self._strays > STRAYS and not self._sure
+
     def clear(self) -> None:
-        self.tracks = []
+        self.tracks = []  # the air remains what it was
 
     def follow(self, blobs: Sequence[Blob], now_ns: int) -> list[Track]:
         """Match what is seen with what was followed; return what is followed now, seen or not."""
@@ -155,17 +195,17 @@ class Tracker:
             (cost, t, b)
             for t, track in enumerate(self.tracks)
             for b, blob in free.items()
-            if (cost := _cost(track, boxes[t], blob, now_ns)) is not None
+            if (cost := _cost(track, boxes[t], blob, now_ns, narrow=self.restless and track.moved)) is not None
         )
         taken: dict[int, Track] = {}
         for _, t, b in pairs:
             if t in open_ and b in free:
                 taken[b] = self.tracks[t]
-                self.tracks[t].see(free.pop(b), now_ns)
+                self.tracks[t].see(free.pop(b), now_ns, restless=self.restless)
                 open_.discard(t)
         for t in open_:
             self._miss(self.tracks[t], boxes[t], blobs, now_ns)
-        self.tracks = [track for track in self.tracks if not self._lost(track, now_ns)]
+        self._forget(now_ns)
         for blob in free.values():
             self.tracks.append(self._new(blob, now_ns))
         if self._sure:
@@ -179,7 +219,7 @@ class Tracker:
         track.walking_area = blob.area
         track.moved = not blob.ghost and any(self._parted(one, blob, now_ns) for one in self.tracks)
         track.origin = blob.box.centre
-        track.path.append(Step(now_ns, blob.box.centre, blob.box.h, blob.area))
+        track.path.append(Step(now_ns, blob.box.centre, blob.box.foot, blob.box.h, blob.area))
         return track
 
     def _parted(self, one: Track, blob: Blob, now_ns: int) -> bool:
@@ -197,19 +237,30 @@ class Tracker:
             track.box, track.seen_ns = expected, now_ns
             track.vx, track.vy = track.vx * 0.7, track.vy * 0.7
 
+    def _forget(self, now_ns: int) -> None:
+        """Follow what is lost no more; what never went anywhere was a stray."""
+        self._strays *= exp((self._now_ns - now_ns) / (STRAY_S * 1e9))
+        self._now_ns = now_ns
+        lost = [track for track in self.tracks if self._lost(track, now_ns)]
+        self._strays += sum(not track.moved and track.seen_ns - track.born_ns < STRAY_S * 1e9 for track in lost)
+        self.tracks = [track for track in self.tracks if track not in lost]
+
     def _lost(self, track: Track, now_ns: int) -> bool:
         patience_s = LOST_S if track.moved else 1.2
         return now_ns - track.seen_ns > patience_s * 1e9
 
 
-def _cost(track: Track, expected: Box, blob: Blob, now_ns: int) -> float | None:
-    """How unlike they are; None if it cannot be the same."""
+def _cost(track: Track, expected: Box, blob: Blob, now_ns: int, *, narrow: bool = False) -> float | None:
+    """How unlike they are; None if it cannot be the same. The gate is `narrow` for somebody whose way is known and
+    about whom much flies."""
     if track.label and blob.label and track.label != blob.label:
         return None
     away = _far(expected.centre, blob.box.centre)
     size = max(expected.h, expected.w, blob.box.h, blob.box.w)
     waited_s = (now_ns - track.seen_ns) / 1e9
     gate = GATE + 0.5 * size + (0.04 * min(waited_s, LOST_S) if track.moved else 0.0)
+    if narrow:
+        gate *= NARROW
     if away > gate:
         return None
     ratio = abs(log(max(blob.area, 1e-6) / max(track.area, 1e-6)))
@@ -222,10 +273,17 @@ def _strayed(a: Box, b: Box) -> float:
     return max(abs(a.x - b.x), abs(a.y - b.y), abs(a.x + a.w - b.x - b.w), abs(a.y + a.h - b.y - b.h)) / 2
 
 
-def _crooked(path: Sequence[Step]) -> float:
+def _off(one: Step, start: Step, end: Step) -> float:
+    """How far a foot is from where it would be on the even way between two others."""
+    part = (one.at_ns - start.at_ns) / (end.at_ns - start.at_ns)
+    x, y = (a + part * (b - a) for a, b in zip(start.foot, end.foot, strict=True))
+    return _far(one.foot, (x, y))
+
+
+def _crooked(at_ns: Sequence[int], path: Sequence[Point]) -> float:
     """How far places lie from an even way through them: root of the mean square."""
-    times = np.array([one.at_ns - path[0].at_ns for one in path], np.float64) / 1e9
-    places = np.array([one.place for one in path], np.float64)
+    times = (np.array(at_ns, np.float64) - at_ns[0]) / 1e9
+    places = np.array(path, np.float64)
     steps = np.stack([times, np.ones_like(times)], axis=1)
     way, *_ = np.linalg.lstsq(steps, places, rcond=None)
     return float(np.sqrt(((steps @ way - places) ** 2).sum(axis=1).mean()))

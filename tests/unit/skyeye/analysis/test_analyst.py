@@ -129,6 +129,27 @@ def test_nobody_is_told_of_where_nobody_is(draw: object) -> None:
     assert play(Analyst(camera(zone=ALL, line=True)), 60, draw) == []
 
 
+def with_moths(image: Image, at_s: float) -> Image:
+    """Streaks near the lens, somewhere else in each picture."""
+    rng = np.random.default_rng(round(at_s * 300))
+    for _ in range(3):
+        x, y = int(rng.integers(20, WIDTH - 20)), int(rng.integers(20, HEIGHT - 20))
+        dx, dy = (int(v) for v in rng.integers(-18, 19, 2))
+        cv2.line(image, (x, y), (x + dx, y + dy), (250, 250, 250), int(rng.integers(4, 9)))
+    return image
+
+
+def test_moths_are_nobody() -> None:
+    settings = camera(line=True, zone=ALL)
+    assert play(Analyst(settings), 60, lambda at_s: with_moths(picture(at_s), at_s)) == []
+
+
+def test_who_walks_among_moths_is_told() -> None:
+    who = walk(16, (0.1, 0.8), (0.95, 0.8), 0.07)
+    told = play(Analyst(camera(line=True)), 30, lambda at_s: with_moths(picture(at_s, who), at_s))
+    assert [(event.kind, event.topic.rpartition("/")[2]) for _, event in told] == [("line-crossed", "left-to-right")]
+
+
 def test_a_broken_picture_or_two_is_nothing() -> None:
     def draw(at_s: float) -> Image:
         return ground(int(at_s * 3)) if at_s % 10 > 9.4 else picture(at_s)
