@@ -5,6 +5,7 @@ clouds, rain and sensor noise, and sent through a real encoder. No picture of a 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cache
 from typing import Final, Literal
 
 import av
@@ -52,6 +53,7 @@ class Scene:
     lamps: Plane = field(init=False)
     horizon: int = field(init=False)
     _noise: Plane = field(init=False)
+    _grey_noise: Plane = field(init=False)
 
     def __post_init__(self) -> None:
         rng = np.random.default_rng(self.seed)
@@ -61,6 +63,7 @@ class Scene:
         self.base = canvas.astype(np.float32) + texture(rng, 5.0)[..., None]
         self.lamps = lamps(rng, self.name)
         self._noise = rng.standard_normal((HEIGHT + BLOCK, WIDTH + BLOCK, 3), dtype=np.float32)
+        self._grey_noise = np.ascontiguousarray(np.repeat(self._noise[..., :1], 3, axis=2))
 
     def render(self, light: Light, rng: np.random.Generator, *, people: int = 0, rain: float = 0.0) -> Image:
         """One picture of the sensor, before the encoder."""
@@ -79,16 +82,15 @@ class Scene:
         if not light.noise:
             return picture
         dy, dx = int(rng.integers(BLOCK)), int(rng.integers(BLOCK))
-        noise = self._noise[dy : dy + HEIGHT, dx : dx + WIDTH]
-        if light.infrared:
-            noise = noise[..., :1]
+        source = self._grey_noise if light.infrared else self._noise
         flip = -1.0 if rng.random() < 0.5 else 1.0
-        return clip(np.asarray(picture + noise * (light.noise * flip), np.float32))
+        noise = source[dy : dy + HEIGHT, dx : dx + WIDTH] * np.float32(light.noise * flip)
+        return np.asarray(cv2.add(picture, noise, dtype=cv2.CV_8U), np.uint8)
 
 
 def clip(picture: NDArray[np.floating]) -> Image:
     """Back to bytes."""
-    return np.asarray(np.clip(picture, 0, 255), np.uint8)
+    return np.asarray(cv2.add(picture, np.zeros_like(picture), dtype=cv2.CV_8U), np.uint8)
 
 
 def texture(rng: np.random.Generator, strength: float) -> Plane:
@@ -110,13 +112,18 @@ def lamps(rng: np.random.Generator, name: SceneName) -> Plane:
     return np.clip(out, 0, 1)
 
 
+@cache
+def infrared_fall() -> Plane:
+    """The camera's own lamp: bright in the middle."""
+    ys, xs = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
+    return np.asarray(1.05 - 0.62 * np.clip(np.hypot(xs, ys), 0, 1.3), np.float32)
+
+
 def illuminate(canvas: Plane, light: Light, pools: Plane) -> Plane:
     """Colour, cloud and darkness."""
     if light.infrared:
-        ys, xs = np.mgrid[-1 : 1 : HEIGHT * 1j, -1 : 1 : WIDTH * 1j]
-        fall = (1.05 - 0.62 * np.clip(np.hypot(xs, ys), 0, 1.3)).astype(np.float32)
-        grey = canvas @ np.array([0.25, 0.35, 0.4], np.float32)
-        return np.repeat((grey * fall * light.level)[..., None], 3, axis=2).astype(np.float32)
+        grey = cv2.transform(canvas, np.array([[0.25, 0.35, 0.4]], np.float32))
+        return np.asarray(cv2.cvtColor(grey * (infrared_fall() * light.level), cv2.COLOR_GRAY2BGR), np.float32)
     level = np.full((HEIGHT, WIDTH), light.level, np.float32)
     if light.level < 0.35 and light.lamps:
         level += pools * (0.35 - light.level) * 0.9
@@ -124,7 +131,8 @@ def illuminate(canvas: Plane, light: Light, pools: Plane) -> Plane:
         xs = np.linspace(0, 1, WIDTH, dtype=np.float32)
         level *= 1 - light.shade / (1 + np.exp(-(xs - light.shade_at) * 12))[None, :]
     tint = np.array([1 - 0.1 * light.warm, 1.0, 1 + 0.1 * light.warm], np.float32)
-    return np.asarray(canvas * level[..., None] * tint, np.float32)
+    gain = cv2.merge([level * one for one in tint])
+    return np.asarray(cv2.multiply(canvas, gain), np.float32)
 
 
 def headlights(picture: Plane, strength: float, rng: np.random.Generator) -> None:

@@ -30,7 +30,7 @@ from agent.skyeye.inspect.layers import (
 )
 from agent.skyeye.inspect.network import Knocker
 from agent.skyeye.model import Check, Image, Inspection, Layer, StreamReport, Verdict
-from agent.skyeye.quality import Judged, Shelf, examine
+from agent.skyeye.quality import Judged, Rest, Shelf, examine
 from agent.skyeye.quality.features import Print
 from agent.texts import say
 
@@ -76,6 +76,8 @@ class Inspector:
         self._knocker = Knocker()
         self._prints: dict[str, Print] = {}
         """Of the last inspection of each camera: 32 KB."""
+        self._rests: dict[str, Rest] = {}
+        """Since when each camera's picture is the same; a restart of the eye forgets it."""
 
     async def inspect(
         self, camera: CameraSettings, open_session: OpenSession, *, on_check: OnCheck | None = None
@@ -108,6 +110,7 @@ class Inspector:
     async def relearn(self, camera: str) -> None:
         """Forget what the camera looked like: it was moved or exchanged on purpose."""
         self._prints.pop(camera, None)
+        self._rests.pop(camera, None)
         await asyncio.get_running_loop().run_in_executor(self._judge, self.shelf.forget, camera)
 
     async def close(self) -> None:
@@ -130,8 +133,9 @@ class Inspector:
     def _judge_now(self, camera: str, image: Image, earlier: Image | None, moves: bool) -> tuple[Judged, bytes | None]:
         now = self._clock.wall()
         previous, baseline = self._prints.get(camera), self.shelf.get(camera)
-        judged = examine(image, earlier, baseline, now, previous, moves=moves)
-        self._prints[camera] = judged.features.print
+        rest, now_ns = self._rests.get(camera), self._clock.boottime_ns()
+        judged = examine(image, earlier, baseline, now, previous, moves=moves, rest=rest, now_ns=now_ns)
+        self._prints[camera], self._rests[camera] = judged.features.print, judged.rest
         if judged.clean and (earlier is not None or previous is not None):  # else it may be a frozen one
             self.shelf.put(camera, baseline.learn(judged.features, now, judged.stir))
         return judged, thumbnail(image)

@@ -4,7 +4,8 @@ camera usually looks like at that hour.
 
 from agent.skyeye.quality.baseline import BadBaseline, Baseline
 from agent.skyeye.quality.features import Features, measure
+from agent.skyeye.quality.rest import Rest
 from agent.skyeye.quality.shelf import Shelf
 from agent.skyeye.quality.verdicts import Judged, examine, judge
 
-__all__ = ["BadBaseline", "Baseline", "Features", "Judged", "Shelf", "examine", "judge", "measure"]
+__all__ = ["BadBaseline", "Baseline", "Features", "Judged", "Rest", "Shelf", "examine", "judge", "measure"]

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from agent.model import JsonValue
-from agent.skyeye.quality.features import GREY, SCENE, STRIPE_BINS, Bars, Features
+from agent.skyeye.quality.features import GREY, SCENE, STRIPE_BINS, STRIPE_FIRST, Bars, Features
 from agent.skyeye.quality.structure import COLUMNS, FIELD_HEIGHT, FIELD_WIDTH, ROWS, Field, Grid
 from agent.texts import Spoken, say
 
@@ -36,7 +36,8 @@ HOUR_PACE: Final = 0.03
 """Of an hour's shares: some 12 pictures a day, so that three days settle it."""
 HOUR_KNOWN: Final = 36
 """Pictures of an hour of the night without darkness from which on darkness is no longer expected: three days at an
-inspection every 5 min, as dusk falls in the middle of an hour, and rooms are lit on some days only."""
+inspection every 5 min, as dusk falls in the middle of an hour, and rooms are lit on some days only. The picture itself
+does not tell sooner: encoders leave nothing of the noise of an unlit yard, and its black is that of a dead sensor."""
 NIGHT_HOURS: Final = frozenset({17, 18, 19, 20, 21, 22, 23, 0, 1, 2, 3, 4, 5, 6, 7})
 """Hours at which it may be dark somewhere in China in winter: what is dark then is believed until the hour is known."""
 PITCH: Final = 0.97
@@ -72,6 +73,8 @@ class Look:
     """One mode of one camera."""
 
     count: int
+    luma: Usual = Usual()
+    """0 where nobody has noted it yet."""
     bright: Usual = Usual()
     contrast: Usual = Usual()
     chroma: Usual = Usual()
@@ -97,8 +100,9 @@ class Look:
         usual = cv2.dilate(self.bars.reshape(2, -1), np.ones((1, 3), np.uint8)).ravel()
         scale = float(np.clip(usual @ new.bars / max(float(usual @ usual), 1e-6), 1.0, BARS_SCALE))
         left = np.clip(new.bars - BARS_MARGIN * scale * usual, 0, None).reshape(2, -1)
-        around = cv2.blur(left, (BARS_AROUND, 1), borderType=cv2.BORDER_REFLECT)
-        return max(0.0, float((left - around).max()))  # a single edge has all frequencies, a wave has one
+        cycles = np.arange(STRIPE_FIRST, STRIPE_FIRST + STRIPE_BINS, dtype=np.float32)
+        around = cv2.blur(left * cycles, (BARS_AROUND, 1), borderType=cv2.BORDER_REFLECT) / cycles
+        return max(0.0, float((left - around).max()))  # an edge has all frequencies, falling; a wave has one
 
     def scene_likeness(self, new: Features) -> float:
         """How alike light and dark are distributed, from -1 to 1: by ranks, which some white letters do not upset."""
@@ -121,7 +125,7 @@ class Look:
         pace = max(SLOWEST, 1 / (self.count + 1))
         numbers = {
             name: getattr(self, name).learn(getattr(new, name), pace)
-            for name in ("bright", "contrast", "chroma", "a", "b", "specks")
+            for name in ("luma", "bright", "contrast", "chroma", "a", "b", "specks")
         }
         old, now = self.structure.astype(np.float32), new.structure.astype(np.float32)
         structure = np.rint(old + pace * (now - old)).astype(np.int8)
@@ -288,11 +292,10 @@ def _grid_from(packed: str, like: Grid) -> Grid:
 def _look_from(stored: Any) -> Look:
     raw = _unpack(stored["structure"], FIELD_HEIGHT * FIELD_WIDTH * 2)
     grids = {name: _grid_from(stored[name], getattr(Look(0), name)) for name in GRIDS}
-    usual = {
-        one.name: Usual(_number(stored[one.name]["mean"]), _number(stored[one.name]["stray"]))
-        for one in fields(Look)
-        if isinstance(one.default, Usual)
-    }
+    known = [one.name for one in fields(Look) if isinstance(one.default, Usual)]
+    if "luma" not in stored:  # kept by an earlier version
+        known.remove("luma")
+    usual = {name: Usual(_number(stored[name]["mean"]), _number(stored[name]["stray"])) for name in known}
     structure = np.frombuffer(raw, np.int8).reshape(FIELD_HEIGHT, FIELD_WIDTH, 2)
     counts = {name: max(0, int(stored[name])) for name in ("count", "edges", "stirs")}
     return Look(structure=structure, **counts, **usual, **grids)  # type: ignore[arg-type]

@@ -30,7 +30,9 @@ EDGE_LEAST: Final = 1.2
 IMPULSE: Final = 24
 """A pixel that differs so much from the median of its neighbours is a speck."""
 STRIPS: Final = 8
-"""A stripe runs through the whole picture: it is in the median of so many strips, a thing in one is not."""
+"""A stripe runs through the whole picture: it is in all of so many strips, a thing is in some."""
+WITHOUT: Final = 2
+"""Strips that may be without it: burnt out, or black."""
 GREY: Final = 3.0
 """Mean distance from grey in Lab below which a picture has no colour: infrared at night."""
 FINE_SIGMA: Final = 0.7
@@ -176,8 +178,12 @@ def bars_of(plain: NDArray[np.float32]) -> Bars:
 
 
 def _bars(plain: NDArray[np.float32]) -> Bars:
+    """By strips: a wave that runs through the picture is in all of them, at one phase; what two strips have not got is
+    none, nor what they have elsewhere."""
     strips = np.stack([strip.mean(axis=1) for strip in np.array_split(plain, STRIPS, axis=1)])
-    common = np.median(strips - strips.mean(axis=1, keepdims=True), axis=0)
-    window = np.hanning(common.size).astype(np.float32)
-    amplitudes = np.abs(np.fft.rfft(common * window)) * (2 / window.sum())
-    return np.asarray(amplitudes[STRIPE_FIRST : STRIPE_FIRST + STRIPE_BINS], np.float32)
+    window = np.hanning(strips.shape[1]).astype(np.float32)
+    waves = np.fft.rfft((strips - strips.mean(axis=1, keepdims=True)) * window, axis=1) * (2 / window.sum())
+    waves = waves[:, STRIPE_FIRST : STRIPE_FIRST + STRIPE_BINS]
+    common = np.median(waves.real, axis=0) + 1j * np.median(waves.imag, axis=0)
+    along = (waves * np.conj(common / np.maximum(np.abs(common), 1e-6))).real
+    return np.asarray(np.clip(np.partition(along, WITHOUT, axis=0)[WITHOUT], 0, None), np.float32)

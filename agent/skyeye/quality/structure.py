@@ -28,6 +28,12 @@ FLAT: Final = 0.5
 SLOPE_LEAST: Final = 0.7
 NOISE_FACTOR: Final = 1.1
 """The field is taken at a third of the size and smoothed: there a slope of noise is this part of the noise's sigma."""
+DIMMED: Final = 0.6
+"""Part of the usual light below which edges may be lost for want of light."""
+DROWNED: Final = 1.0
+"""Mean slope of a cell, in slopes of the noise, below which nothing can be expected of it."""
+NOTHING: Final = 1.6
+"""Mean slope, in slopes of the noise, below which a cell shows nothing."""
 SHIFT_LEAST: Final = 4
 """Points, of 160: a view that moved by less than 2.5 % of its width still shows what it should."""
 
@@ -79,24 +85,33 @@ def cells(values: Floats) -> Floats:
     return np.asarray(values.reshape(ROWS, CELL[0], COLUMNS, CELL[1]).sum(axis=(1, 3)), np.float32)
 
 
-def compare(reference: Field, field: Field, usually_busy: Grid, busy: Grid) -> Likeness:
-    """Compare a picture with the reference."""
+def compare(
+    reference: Field, field: Field, usually_busy: Grid, busy: Grid, *, dimmed: float = 1.0, noise: float = 0.0
+) -> Likeness:
+    """Compare a picture with the reference. In a light that is `dimmed` to a part of the usual one slopes are less
+    steep by as much; a cell whose slopes would drown in the noise then is not compared."""
+    dimmed = min(1.0, dimmed)
+    expected = usually_busy * np.float32(dimmed)
     known = np.asarray(reference.astype(np.float32) / 127, np.float32)
     now = np.asarray(field.astype(np.float32) / 127, np.float32)
     known_length = lengths(reference)
     stable = known_length > STABLE
     textured = cells(stable.astype(np.float32)) > TEXTURED * CELL[0] * CELL[1]
+    flat = FLAT * expected
+    if dimmed < DIMMED:
+        floor = np.float32(max(SLOPE_LEAST, NOISE_FACTOR * noise))
+        textured &= expected > DROWNED * floor
+        flat = np.maximum(flat, NOTHING * floor)
     count = int(textured.sum())
     if not count:
         return Likeness(0, 0.0, 0.0, 0.0, 0.0, 0.0)
     same = np.where(stable, (known * now).sum(axis=-1), 0)
     full = np.where(stable, known_length**2, 0)
     part = cells(same)[textured] / np.maximum(cells(full)[textured], 1e-6)
-    energy = busy[textured] / np.maximum(usually_busy[textured], 1e-6)
     lost = part < LOST
     agreement = float(same.sum() / max(float(full.sum()), 1e-6))
     shift, shifted = _shift(np.asarray(known * stable[..., None], np.float32), now, float(full.sum()))
-    covered = float((lost & (energy < FLAT)).sum()) / count
+    covered = float((lost & (busy < flat)[textured]).sum()) / count
     return Likeness(count, agreement, covered, float(lost.sum()) / count - covered, shift, shifted)
 
 

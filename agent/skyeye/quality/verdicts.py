@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from agent.skyeye.model import Image, Verdict
 from agent.skyeye.quality.baseline import LEARNT, PITCH, Baseline, Look, mode_of
 from agent.skyeye.quality.features import PRINT_HEIGHT, PRINT_WIDTH, Features, Print, measure, print_of
-from agent.skyeye.quality.structure import SHIFT_LEAST, Likeness, compare
+from agent.skyeye.quality.rest import BLOCK, Rest, rest_of
+from agent.skyeye.quality.structure import DIMMED, SHIFT_LEAST, Likeness, compare
 from agent.texts import say
 
 WHITE_LEAST: Final = 0.5
@@ -27,6 +28,8 @@ BLUR_MORE_PX: Final = 0.6
 BLUR_STRAY_PX: Final = 1.0
 FOG_RATIO: Final = 0.45
 FOG_STRAYS: Final = 4.0
+FOG_LEARNT: Final = 12
+"""Pictures, an hour: the lamps of a morning give another contrast than the day that it becomes."""
 COVERED: Final = 0.24
 """Share of what usually has edges: a person or a parked car covers less."""
 FOREIGN: Final = 0.4
@@ -56,7 +59,6 @@ STILL_RATIO: Final = 0.2
 """Two pictures that differ by less than a fifth of what the camera's noise makes are the same one."""
 STILL_MOST: Final = 0.15
 """But never more: by day a sensor has a fifth of the noise that it has at dusk."""
-BLOCK: Final = 15
 BLOCKS_LEAST: Final = 20
 FLAT_BLOCK: Final = 1.2
 """A block of less spread (grey levels) is blank: it would be alike in a living picture as well."""
@@ -96,6 +98,8 @@ class Judged:
     verdicts: tuple[Verdict, ...]
     features: Features
     stir: float | None
+    rest: Rest
+    """For the next inspection."""
     learning: bool
     """Too little is known of the camera for all verdicts."""
 
@@ -121,8 +125,11 @@ def examine(
     previous: Print | None = None,
     *,
     moves: bool = False,
+    rest: Rest | None = None,
+    now_ns: int = 0,
 ) -> Judged:
-    """Judge a picture, and keep its numbers. A camera that `moves` may look elsewhere."""
+    """Judge a picture, and keep its numbers. A camera that `moves` may look elsewhere. `rest` is that of the last
+    inspection, `now_ns` the boot clock, for those who keep the one that comes back."""
     features = measure(image)
     mode = mode_of(features)
     look = baseline.look_for(mode, now)
@@ -132,12 +139,20 @@ def examine(
     pitch = features.dark >= PITCH
     found: dict[str, Verdict] = {"picture-black": _black(features, usually_dark)}
     if not pitch:
-        likeness = compare(look.structure, features.structure, look.busy, features.busy) if look and not moves else None
+        likeness = likeness_of(features, look) if look and not moves else None
         found |= {one.fault: one for one in _others(features, look, likeness, mode == "dim")}
-    if frozen := _frozen(stir, since, look):
+    usual = look.stir.mean if look and look.stirs >= LEARNT else 0.0
+    after = rest.then(features.print, now_ns, stir, usual) if rest else rest_of(features.print, now_ns, usual)
+    if frozen := _frozen(stir, since, usual, None if pitch else after):
         found[frozen.fault] = frozen
     verdicts = explain(found)
-    return Judged(verdicts, features, stir, learning=look is None and not pitch)
+    return Judged(verdicts, features, stir, after, learning=look is None and not pitch)
+
+
+def likeness_of(features: Features, look: Look) -> Likeness:
+    """How the edges compare, by what can be expected of them in this light."""
+    dimmed = features.luma / look.luma.mean if look.luma.mean > 0 else 1.0
+    return compare(look.structure, features.structure, look.busy, features.busy, dimmed=dimmed, noise=features.noise)
 
 
 def explain(found: Mapping[str, Verdict]) -> tuple[Verdict, ...]:
@@ -175,14 +190,14 @@ def _others(features: Features, look: Look | None, likeness: Likeness | None, di
     yield _verdict("white", "bright-share", features.bright, most, bad=features.bright > most, scale=100)
     most = max(SPECKS, 3 * look.specks.mean + STRAYS * look.specks.stray) if look else 2 * SPECKS
     yield _verdict("snow", "speck-share", features.specks, most, bad=features.specks > most, scale=100)
-    yield from _cast(features, look, dim)
+    yield from _cast(features, look, dim or bool(look and features.luma < DIMMED * look.luma.mean))
     if look is None:
         return
     stripes, most = look.stripes_in(features), max(STRIPES, 2 * look.stripes.mean + STRAYS * look.stripes.stray)
     yield _verdict("stripes", "stripe-levels", stripes, most, bad=stripes > most)
     same = look.scene_likeness(features) > KNOWN_SCENE
     known = same or likeness is None or likeness.textured < CELLS_LEAST or likeness.agreement > KNOWN_AGREEMENT
-    worse = [*_blurred(features, look), _dull(features, look)] if known else []
+    worse = [*_blurred(features, look), *_dull(features, look)] if known else []
     yield from worse
     if likeness is None or likeness.textured < CELLS_LEAST:
         return
@@ -190,10 +205,12 @@ def _others(features: Features, look: Look | None, likeness: Likeness | None, di
         yield from _structural(likeness)
 
 
-def _dull(features: Features, look: Look) -> Verdict:
+def _dull(features: Features, look: Look) -> Iterator[Verdict]:
+    if look.count < FOG_LEARNT:
+        return
     least = max(0.1, min(FOG_RATIO, 1 - FOG_STRAYS * look.contrast.stray / max(look.contrast.mean, 0.01)))
     ratio = features.contrast / max(look.contrast.mean, 0.01)
-    return _verdict("contrast", "contrast-ratio", ratio, least, bad=ratio < least, scale=100)
+    yield _verdict("contrast", "contrast-ratio", ratio, least, bad=ratio < least, scale=100)
 
 
 def _cast(features: Features, look: Look | None, dim: bool) -> Iterator[Verdict]:
@@ -233,13 +250,16 @@ def _structural(likeness: Likeness) -> Iterator[Verdict]:
     yield _verdict("covered", "covered-share", likeness.covered, COVERED, bad=likeness.covered > COVERED, scale=100)
 
 
-def _frozen(stir: float | None, since: float | None, look: Look | None) -> Verdict | None:
-    """Frozen if this picture is like the one before it in the stream, and like that of the last inspection."""
+def _frozen(stir: float | None, since: float | None, usual: float, rest: Rest | None) -> Verdict | None:
+    """Frozen if this picture is like the one before it in the stream, and like that of the last inspection; or if it
+    has not changed at large for longer than any night lasts."""
     witnesses = [one for one in (stir, since) if one is not None]
     if not witnesses:
         return None
-    usual = look.stir.mean if look and look.stirs >= LEARNT else 0.0
     most, value = min(STILL_MOST, max(STILL, STILL_RATIO * usual)), max(witnesses)
+    if value >= most and rest and rest.seconds >= rest.limit_s:
+        text = say("quality.frozen-rest", hours=round(rest.seconds / 3600))
+        return Verdict("picture-frozen", True, rest.seconds, rest.limit_s, "unchanged-s", text)
     return _verdict("frozen", "still-difference", value, most, bad=value < most)
 
 

@@ -48,6 +48,15 @@ def test_it_is_the_same_after_a_restart() -> None:
     assert np.array_equal(restored.looks["day"].structure, before.looks["day"].structure)
 
 
+def test_one_of_a_version_that_did_not_note_the_light_is_read_and_learns_it() -> None:
+    stored = json.loads(json.dumps(known().to_json()))
+    for look in stored["looks"].values():
+        del look["luma"]
+    restored = Baseline.from_json(stored)
+    assert restored.looks["day"].luma.mean == 0
+    assert restored.looks["day"].count == known().looks["day"].count
+
+
 def test_modes_are_told_apart() -> None:
     assert mode_of(features(140)) == "day"
     assert mode_of(features(35, colour=40)) == "dim"

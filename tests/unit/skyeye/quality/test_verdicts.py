@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 24, 12, 0, tzinfo=ZONE)
 NIGHT = datetime(2026, 11, 24, 23, 0, tzinfo=ZONE)
 DAYLIGHT = Light(0.9)
 INFRARED = Light(0.8, infrared=True, noise=4.0)
-LEARN = 10
+LEARN = 12
 
 
 @cache
@@ -134,7 +134,7 @@ def test_a_camera_that_sees_by_night_is_black_when_it_does_not() -> None:
 
 def test_an_empty_white_wall_is_not_low_contrast_if_it_always_looked_so() -> None:
     baseline = Baseline()
-    for seed in range(LEARN):
+    for seed in range(LEARN + 1):
         rng = np.random.default_rng(seed)
         wall = np.clip(205 + rng.normal(0, 1.5, (540, 960, 3)), 0, 255).astype(np.uint8)
         judged = examine(wall, None, baseline, NOON)
@@ -169,3 +169,15 @@ def test_pictures_of_any_size_are_measured(size: tuple[int, int], value: int) ->
     features = measure(picture)
     assert np.isfinite([features.luma, features.contrast, features.cast, features.specks]).all()
     assert examine(picture, picture, Baseline().learn(features, NOON), NOON).verdicts
+
+
+def test_a_dim_room_is_not_covered_though_its_edges_drown_in_noise() -> None:
+    """A corridor on a weekend morning, before anybody has switched the lights on."""
+    dim = Light(0.13, lamps=False, noise=3.5)
+    earlier, picture = through_h264([shot("corridor", dim, seed) for seed in (401, 402)])
+    assert not {"picture-covered", "picture-moved"} & bad(judge(picture, earlier, learnt("corridor"), NOON))
+
+
+def test_a_person_close_to_the_camera_is_no_stripe() -> None:
+    earlier, picture = through_h264([shot("corridor", Light(0.96), seed, people=1) for seed in (14, 15)])
+    assert bad(judge(picture, earlier, learnt("corridor"), NOON)) == set()
