@@ -159,6 +159,12 @@ def test_camera_drivers_load_what_is_heavy_only_when_a_camera_is_opened() -> Non
     assert loaded_after(statement) & NEVER_IN_CORE == set()
 
 
+def test_a_driver_is_loaded_without_the_others() -> None:
+    code = "import sys\nfrom agent.config.drivers import find_driver\nfind_driver('line-contact')\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [name for name in done.stdout.split() if name.startswith("drivers.")] == ["drivers.line_contact"]
+
+
 def test_a_child_limits_itself_before_anything_heavy_is_loaded() -> None:
     assert loaded_after("import agent.childhood") & {*HEAVY, *NEVER_IN_CORE, "asyncio"} == set()
 
