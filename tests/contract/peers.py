@@ -5,12 +5,13 @@ none.
 """
 
 import importlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from agent.driver import Input
+from agent.driver import BadFrame, Input
 from tests.sims.rig import RecordedLink
 
 
@@ -34,6 +35,12 @@ class Talk:
     """The peer's input changes."""
 
 
+class Framer(Protocol):
+    """Takes bytes as they come and returns the frames that are whole; hands what is none to `reject`."""
+
+    def feed(self, data: bytes, reject: Callable[[bytes, BadFrame], None], /) -> Iterable[bytes]: ...
+
+
 @dataclass(frozen=True)
 class Peer:
     """How to test one driver."""
@@ -54,6 +61,10 @@ class Peer:
     """It has a line on which bytes come that nobody can read. Not so where the kernel tells values."""
     port: bool = True
     """The driver holds a port that can be lost. Not so a server, whose clients come and go."""
+    releases: bool = True
+    """The device tells a release. Not so a radio button: the driver makes a pulse of each press."""
+    framers: tuple[Callable[[], Framer], ...] = ()
+    """How it finds frames in the bytes of a line, for drivers that do."""
 
 
 def peers() -> dict[str, Peer]:

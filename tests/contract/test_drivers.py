@@ -78,6 +78,15 @@ def test_any_bytes_decode_or_are_a_bad_frame(name: str, data: bytes) -> None:
             decode(data)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@given(data=st.lists(st.binary(max_size=300), max_size=6))
+def test_any_bytes_are_frames_or_rejected(name: str, data: list[bytes]) -> None:
+    for make in PEERS[name].framers:
+        framer = make()
+        found = [frame for part in data for frame in framer.feed(part, lambda _raw, _error: None)]
+        assert sum(map(len, found)) <= sum(map(len, data))
+
+
 async def test_every_input_comes_once_after_a_start_and_then_as_it_changes(peer: Peer, tmp_path: Path) -> None:
     known = [False] if peer.asked else []
     async with peer.talk(tmp_path) as talk:
@@ -85,7 +94,7 @@ async def test_every_input_comes_once_after_a_start_and_then_as_it_changes(peer:
         first = len(link.samples)
         assert len({sample.input for sample in link.samples}) == first
         talk.change(True)
-        await until(lambda: link.edges(peer.input) == [*known, True])
+        await until(lambda: link.edges(peer.input) == [*known, *pressed(peer)])
         talk.change(False)
         await until(lambda: link.edges(peer.input) == [*known, True, False])
         if peer.asked:  # a panel's word may mean several inputs
@@ -105,7 +114,7 @@ async def test_silence_is_an_error_and_a_restart_starts_fresh(peer: Peer, tmp_pa
             assert_spoken(link.errors[0])
         talk.change(True)
         talk.speak()
-        await until(lambda: link.edges(peer.input) == [*known, True])
+        await until(lambda: link.edges(peer.input) == [*known, *pressed(peer)])
         assert link.samples[-1].previous_ns is None
         assert (link.starts > 1) == peer.asked
 
@@ -181,6 +190,11 @@ async def started(peer: Peer, talk: Talk) -> RecordedLink:
     else:
         await until(lambda: link.heard > 0)
     return link
+
+
+def pressed(peer: Peer) -> list[bool]:
+    """What a press looks like."""
+    return [True] if peer.releases else [True, False]
 
 
 def open_files() -> int:
