@@ -41,16 +41,21 @@ class Blocks:
     def __init__(self, accounts: Container[str]) -> None:
         self._accounts = accounts
         self._buffer = b""
+        self._astray = False
+        """Whether the digits that are kept began before them."""
 
     def feed(self, data: bytes, reject: Reject) -> Iterator[bytes]:
         """Return the blocks that are whole now, without spaces."""
         buffer, done = self._buffer + data.translate(None, BLANKS), 0
         self._buffer = b""
         for run in RUN.finditer(buffer):
+            self._astray = self._astray and run.start() == 0
             yield from self._blocks(run[0], goes_on=run.end() == len(buffer), reject=reject)
             _junk(buffer[done : run.start()], reject)
             done = run.end()
         rest = buffer[done:]
+        if rest.strip(HEX):
+            self._astray = False
         kept = len(rest.rstrip(HEX))
         self._buffer += rest[kept:]
         _junk(rest[:kept], reject)
@@ -58,16 +63,17 @@ class Blocks:
     def _blocks(self, run: bytes, *, goes_on: bool, reject: Reject) -> Iterator[bytes]:
         at = 0
         while len(run) - at >= BLOCK_CHARS:
-            if not _is_block(run[at : at + BLOCK_CHARS]):
-                places = range(at + 1, len(run) - BLOCK_CHARS + 1)
+            if self._astray or not _is_block(run[at : at + BLOCK_CHARS]):
+                places = range(at, len(run) - BLOCK_CHARS + 1)
                 found = next((place for place in places if self._is_ours(run[place : place + BLOCK_CHARS])), None)
                 if found is None:
                     break
                 _junk(run[at:found], reject)
-                at = found
+                at, self._astray = found, False
             yield run[at : at + BLOCK_CHARS]
             at += BLOCK_CHARS
         kept = max(at, len(run) - BLOCK_CHARS + 1) if goes_on else len(run)
+        self._astray = goes_on and (self._astray or kept > at)
         self._buffer = run[kept:]
         if run[at:kept]:
             yield run[at:kept]

@@ -27,9 +27,10 @@ SLACK_S: Final = 5.0
 CONTACT_ID: Final = re.compile(rb"5[0-9A-F]{2}[0-9A-Z]{1,3} 18([0-9A-F]{4,6})([136ERP][0-9B-F]{3}[0-9A-F]{5})\Z")
 """`5RRLs18AAAAQXYZGGCCC`; System III has lines of three characters."""
 HEARTBEAT: Final = re.compile(rb"1[0-9A-F]{2}[0-9A-Z]{1,3} +@ *\Z")
-OTHER: Final = re.compile(rb"([0-9A-Z])[0-9A-F]{2}[0-9A-Z][ -~]{12,}")
+OTHER: Final = re.compile(rb"([0-46-9A-Z])[0-9A-F]{2}[0-9A-Z][ -~]{12,}")
 """Protocol, receiver, line, and what it says: other formats of hosts, and the receiver's own messages. The shortest
-that the manual has are 16 characters long, and noise does not make so many printable ones in a row."""
+that the manual has are 16 characters long, and noise does not make so many printable ones in a row. Protocol 5 is
+Contact ID: one that is not right is damaged, and comes again."""
 
 
 @dataclass(frozen=True, slots=True)

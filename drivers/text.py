@@ -45,6 +45,8 @@ LONGEST_LINE: Final = 512
 EXPRESSION_CHARS: Final = 400
 PATIENCE_S: Final = 0.05
 """How long one expression may look at one line. Common ones take 20 us; other devices wait meanwhile."""
+SLOW_PAUSE_S: Final = 1.0
+"""After a line that was given up, others have this long: nobody else waits for a device that prints such lines."""
 SHOWN_CHARS: Final = 200
 """How much of a line goes into the event."""
 NAME_CHARS: Final = 64
@@ -291,7 +293,11 @@ class _Lines:
 
     async def take(self, line: bytes) -> None:
         """One line. Raises BadFrame."""
-        found = self._reader.decode(line)
+        try:
+            found = self._reader.decode(line)
+        except TooSlow:
+            await self._link.clock.sleep(SLOW_PAUSE_S)
+            raise
         self._link.alive()
         if not isinstance(found, Meaning):
             return
