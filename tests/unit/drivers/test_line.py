@@ -6,6 +6,7 @@ import pytest
 
 from agent.driver import BadFrame
 from drivers import contact_id, ev1527, sur_gard
+from drivers._contact_id import Report
 from drivers._line import Copies, Terminated
 from tests.contract.peers import Framer
 
@@ -53,7 +54,7 @@ def test_a_block_behind_the_rest_of_one_that_was_cut_off_is_found_if_its_account
 @pytest.mark.parametrize("step", [0, 1])
 def test_a_report_behind_noise_is_found(step: int) -> None:
     found, junk = frames(sur_gard.framer(), b"\xff\x00" * 500 + REPORT + b"\x14", step)
-    assert isinstance(sur_gard.decode(found[0]), sur_gard.Report)
+    assert isinstance(sur_gard.decode(found[0]), Report)
     assert junk
 
 
