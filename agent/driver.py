@@ -44,6 +44,17 @@ from agent.camera import (
 )
 from agent.clock import NS_PER_S, Clock
 from agent.kinds import KINDS
+from agent.path import (
+    Condition,
+    Notice,
+    NoticeWhat,
+    PathError,
+    PathLinkBase,
+    PathSession,
+    PathSite,
+    Supervision,
+    Taken,
+)
 from agent.ports import Baudrate, ListenAddress, PortName, split_listen
 from agent.secrets import Secret, SecretError
 from agent.texts import Spoken, Text, say
@@ -67,6 +78,7 @@ __all__ = [
     "Channel",
     "Clock",
     "Codec",
+    "Condition",
     "Detail",
     "DeviceError",
     "Door",
@@ -88,6 +100,13 @@ __all__ = [
     "Move",
     "NoReply",
     "NotOffered",
+    "Notice",
+    "NoticeWhat",
+    "PathDriver",
+    "PathError",
+    "PathLink",
+    "PathSession",
+    "PathSite",
     "Plugin",
     "PortName",
     "Preset",
@@ -100,11 +119,14 @@ __all__ = [
     "SecretError",
     "SerialDriver",
     "SerialLine",
+    "SerialPort",
     "Size",
     "StreamFailed",
     "StreamRole",
     "StreamSource",
+    "Supervision",
     "Table",
+    "Taken",
     "Text",
     "Transport",
     "Unreachable",
@@ -388,12 +410,39 @@ class BusDriver(Driver):
         return 0.0
 
 
-class SerialDriver(Driver):
-    """A driver with a serial port of its own; `link.serial(self)` opens it. Subclasses give the defaults of their
-    device by declaring a field anew."""
+class SerialPort(Plugin):
+    """The settings of a serial port that is one plugin's own. Subclasses give the defaults of their device by
+    declaring a field anew."""
 
     port: PortName = Field(description="serial device, socket://host:port or rfc2217://host:port")
     baudrate: Baudrate = Field(9600, description="speed of the line")
     bytesize: Literal[7, 8] = Field(8, description="data bits")
     parity: Literal["N", "E", "O"] = Field("N", description="parity")
     stopbits: Literal[1, 2] = Field(1, description="stop bits")
+
+
+class SerialDriver(Driver, SerialPort):
+    """A driver with a serial port of its own; `link.serial(self)` opens it."""
+
+
+class PathLink(PathLinkBase, Protocol):
+    """What the runtime offers one path."""
+
+    def serial(self, settings: SerialPort) -> AbstractAsyncContextManager[SerialLine]:
+        """Open a port for this path alone. Raises DeviceError that says what is wrong with it."""
+        ...
+
+
+class PathDriver(Plugin):
+    """A second path (agent.path). Runs in the core, so its module loads what is heavy inside `open`."""
+
+    tells: ClassVar[frozenset[NoticeWhat]] = frozenset({"alarm", "acknowledged", "ended", "test"})
+    """What it can say; it is asked to say nothing else."""
+
+    @abstractmethod
+    def supervision(self) -> Supervision:
+        """How it is to be watched."""
+
+    @abstractmethod
+    async def open(self, link: PathLink) -> PathSession:
+        """Begin a conversation. Raises PathError."""

@@ -11,18 +11,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
+from agent.alarms.escalation import Escalation, Plans, told_data
 from agent.alarms.faults import FaultBook
 from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, OutputPlan, Overrides, plan_outputs
 from agent.alarms.modes import Modes, Regime
 from agent.alarms.outcome import Batch, FaultView, Outcome, PointView, Press, Turn
 from agent.alarms.point import PointWatch, end_orphan
 from agent.alarms.selectors import Refusal, Selector, parse_selector
-from agent.alarms.state import FAULT_PREFIX, POINT_PREFIX, BadSave, FaultRecord, PointRecord, load_fault, load_point
+from agent.alarms.state import (
+    FAULT_PREFIX,
+    NOTICE_PREFIX,
+    POINT_PREFIX,
+    BadSave,
+    FaultRecord,
+    NoticeRecord,
+    PointRecord,
+    load_fault,
+    load_notice,
+    load_point,
+)
 from agent.alarms.strays import Strays, StrayView
 from agent.alarms.supervision import OFFLINE, DeviceWatch
 from agent.config.models import DeviceSettings, PointSettings
 from agent.driver import Input, Sample
-from agent.kinds import UNASSIGNED
+from agent.kinds import KINDS, LOWEST_PRIORITY, UNASSIGNED, Kind
 from agent.model import JsonValue, Lane, Moment, Stored
 from agent.texts import Language, Text, say
 
@@ -65,8 +77,9 @@ class Alarms:
         lamp_means: LampMeans,
         language: Language,
         regime: Regime = NO_REGIME,
+        plans: Plans | None = None,
     ) -> None:
-        self._ack_timeout_s = ack_timeout_s
+        self.escalation = Escalation(plans or Plans(), ack_timeout_s)
         self._lamp_means: LampMeans = lamp_means
         self._language: Language = language
         self._settings = tuple(devices)
@@ -91,6 +104,8 @@ class Alarms:
         self.on_stray: Callable[[StrayView], None] = lambda _stray: None
         """Called whenever a device speaks of an active input that no point has."""
         self._strays: dict[str, Strays] = {}
+        self.pending: list[NoticeRecord] = []
+        """What the second paths had not brought over when an earlier run stopped."""
 
     # --- start, restart, change of configuration
 
@@ -106,6 +121,8 @@ class Alarms:
                     self._restore_point(load_point(key, text), moment)
                 elif key.startswith(FAULT_PREFIX):
                     self._restore_fault(load_fault(key, text))
+                elif key.startswith(NOTICE_PREFIX):
+                    self.pending.append(load_notice(key, text))
                 else:
                     self.modes.restore(key, text, moment)
             except BadSave as error:
@@ -122,12 +139,14 @@ class Alarms:
         ack_timeout_s: float | None = None,
         lamp_means: LampMeans | None = None,
         regime: Regime | None = None,
+        plans: Plans | None = None,
     ) -> Outcome:
         """Take over a changed configuration. What stays (same device, point and kind) keeps its state. What goes
         ends: its alarm with a `reset` by the actor "configuration", its faults with their `cleared`. A point that is
         new, or on another input, starts from what that input showed last."""
         batch = self._batch(moment)
-        self._ack_timeout_s = ack_timeout_s or self._ack_timeout_s
+        self.escalation.ack_timeout_s = ack_timeout_s or self.escalation.ack_timeout_s
+        self.escalation.plans = plans or self.escalation.plans
         self._lamp_means = lamp_means or self._lamp_means
         old_points, old_devices = self._points, self._devices
         self._settings = tuple(devices)
@@ -141,7 +160,7 @@ class Alarms:
             if stays is None or stays.kind != point.kind:
                 point.remove(batch, self._faults)
             else:
-                point.reconfigure(stays.settings, self._ack_timeout_s, moment)
+                point.reconfigure(stays.settings, moment)
                 self._place(key, point)
         self.modes.watch(self._points)
         if regime is not None:
@@ -266,6 +285,31 @@ class Alarms:
         self.modes.tested.note(watch, "test", batch, self._faults)
         return self._finish(batch)
 
+    def notified(
+        self,
+        record: NoticeRecord,
+        moment: Moment,
+        text: Text,
+        *,
+        ok: bool,
+        final: bool,
+        tries: int,
+        by: str | None = None,
+    ) -> Outcome:
+        """A second path has brought a notice over (`ok`), could not this time, or has given it up (`final`)."""
+        batch = self._batch(moment)
+        notice = record.notice
+        kind = KINDS.get(notice.kind) or Kind(notice.kind, "alarm", LOWEST_PRIORITY)
+        more = told_data(record, ok=ok, final=final, tries=tries, by=by)
+        event_id = batch.event(
+            "campus.alarm.notified", Lane.ALARM, notice.device, notice.point, kind, notice.name, text, False, **more
+        )
+        if ok or final:
+            batch.save[record.key] = None
+        if notice.what == "alarm" and (point := self._points.get((notice.device, notice.point))):
+            point.notified(notice.alarm, record.path, event_id, batch, ok=ok)
+        return self._finish(batch)
+
     # --- faults that others tell
 
     def raise_fault(self, device: str | None, point: str | None, fault: str, text: Text, moment: Moment) -> Outcome:
@@ -374,7 +418,7 @@ class Alarms:
         self.modes.watch(self._points)
 
     def _watch(self, device: str, settings: PointSettings, since: str) -> PointWatch:
-        return PointWatch(device, settings, self._ack_timeout_s, since)
+        return PointWatch(device, settings, self.escalation, since)
 
     def _place(self, key: Key, point: PointWatch) -> None:
         self._points[key] = point

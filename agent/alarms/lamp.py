@@ -39,6 +39,10 @@ class Shown:
     alarm: str | None = None
     acknowledged: bool = False
     siren: bool = False
+    reached: bool = False
+    """A second path has brought it to somebody."""
+    failed: bool = False
+    """A second path could not, and none has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,13 @@ class OutputPlan:
 
 
 def lamp_mode(shown: Shown, delivery: Delivery, means: LampMeans) -> LampMode:
-    """Say what the lamp of an alarm shows. An acknowledgement proves the delivery."""
+    """Say what the lamp of an alarm shows. An acknowledgement proves the delivery. What neither the district nor a
+    second path has blinks fast as soon as one of the ways has failed."""
     if shown.alarm is None:
         return LampMode.OFF
     if shown.acknowledged:
         return LampMode.STEADY
-    if delivery == "stuck":
+    if (delivery == "stuck" and not shown.reached) or (delivery != "delivered" and shown.failed):
         return LampMode.FAST
     if delivery == "delivered" and means == "delivered":
         return LampMode.STEADY

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from agent.alarms.state import PointRecord, dump
+from agent.alarms.state import NoticeRecord, PointRecord, dump
 from agent.kinds import FAULTS, Kind
 from agent.model import Event, JsonValue, Lane, Moment, PointState, new_event
 from agent.texts import Language, Text
@@ -45,12 +45,15 @@ class Turn:
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What follows from one call: events for the chain, and what to save in the same transaction (None deletes).
-    `presses` are those that counted; `result` is what a command's reply may tell."""
+    `presses` are those that counted; `result` is what a command's reply may tell. `notices` are for the second paths,
+    and `again` the `seq` of events to publish on the next broker, both after the commit."""
 
     events: tuple[Event, ...] = ()
     save: Mapping[str, str | None] = field(default_factory=dict)
     presses: tuple[Press, ...] = ()
     result: Mapping[str, JsonValue] = field(default_factory=dict)
+    notices: tuple[NoticeRecord, ...] = ()
+    again: tuple[int, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether there is anything to commit."""
@@ -61,7 +64,8 @@ class Outcome:
 class PointView:
     """One point as `state/{device}/{point}` tells it (DESIGN 6). `since` is ISO 8601 with offset; `seq` is the
     point's last event, 0 if it had none; `value` is true while the input is active. What is `silent` must not be
-    shown on site; what is `testable` belongs in a walk test."""
+    shown on site; what is `testable` belongs in a walk test;
+    `escalated` is what nobody has acknowledged in time, and the console is to show as such."""
 
     device: str
     point: str
@@ -73,6 +77,7 @@ class PointView:
     seq: int
     silent: bool
     testable: bool
+    escalated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,10 @@ class FaultView:
 class Batch:
     """Collects the events and saves of one call, all at one moment."""
 
-    __slots__ = ("_records", "drilled", "events", "language", "moment", "now_ns", "presses", "save", "since", "turns")
+    __slots__ = (
+        *("_records", "again", "drilled", "events", "language", "moment", "notices", "now_ns", "presses", "save"),
+        *("since", "turns"),
+    )
 
     def __init__(self, moment: Moment, language: Language, *, drilled: Drilled) -> None:
         self.moment = moment
@@ -101,6 +109,8 @@ class Batch:
         self.save: dict[str, str | None] = {}
         self.presses: list[Press] = []
         self.turns: list[Turn] = []
+        self.notices: list[NoticeRecord] = []
+        self.again: list[int] = []
         self._records: dict[str, PointRecord] = {}
 
     def keep(self, record: PointRecord) -> None:
@@ -111,6 +121,11 @@ class Batch:
         """Forget what is saved of a point."""
         self._records.pop(record.key, None)
         self.save[record.key] = None
+
+    def notify(self, record: NoticeRecord) -> None:
+        """Hand a notice to a second path."""
+        self.notices.append(record)
+        self.save[record.key] = dump(record)
 
     def event(
         self,
@@ -149,4 +164,11 @@ class Batch:
         """Close the collection."""
         for key, record in self._records.items():
             self.save[key] = dump(record)
-        return Outcome(tuple(self.events), self.save, tuple(self.presses), result or {})
+        return Outcome(
+            tuple(self.events),
+            self.save,
+            tuple(self.presses),
+            result or {},
+            tuple(self.notices),
+            tuple(self.again),
+        )

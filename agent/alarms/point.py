@@ -4,9 +4,9 @@
       ^               |                  |
       '-- release (not latched), or reset (latched, input released) --'
 
-A press while active is `repeated` and leaves the state as it is. An alarm that nobody acknowledged within
-`ack_timeout` is `escalated` once. Points of class fault raise and clear a fault instead, points of class status
-tell both edges; neither has anything to acknowledge.
+A press while active is `repeated` and leaves the state as it is. An alarm that nobody acknowledged in time is
+`escalated`, once or step by step as its plan says (agent.alarms.escalation). Points of class fault raise and clear a
+fault instead, points of class status tell both edges; neither has anything to acknowledge.
 """
 
 from collections import deque
@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from agent.alarms.causes import Causes
 from agent.alarms.debounce import Debouncer, Edge
+from agent.alarms.escalation import Escalation, Place, actions, deeds, tell_paths
 from agent.alarms.faults import FaultBook
 from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, Shown, lamp_mode
 from agent.alarms.outcome import Batch, PointView, Press, Turn
@@ -23,7 +24,7 @@ from agent.alarms.state import Alarm, PointRecord, Stamp
 from agent.alarms.words import FAULT_TEXTS, STATUS_FAULTS, STATUS_TEXTS, STUCK, beside
 from agent.clock import NS_PER_S
 from agent.config.models import PointSettings
-from agent.driver import Sample, SampleStatus
+from agent.driver import NoticeWhat, Sample, SampleStatus
 from agent.kinds import KINDS, LOWEST_PRIORITY, Kind
 from agent.model import JsonValue, Lane, Moment, PointState, Stored
 from agent.texts import Text, say
@@ -44,7 +45,7 @@ DRILL: Final = "drill"
 class PointWatch:
     """The engine's view of one point. Methods add what follows to a `Batch`."""
 
-    def __init__(self, device: str, settings: PointSettings, ack_timeout_s: float, since: str) -> None:
+    def __init__(self, device: str, settings: PointSettings, escalation: Escalation, since: str) -> None:
         self.device = device
         self.settings = settings
         self.kind = KINDS[settings.kind]
@@ -52,7 +53,7 @@ class PointWatch:
         self.duty: Duty = "armed"
         self.off_since: str | None = None
         """Since when it is off."""
-        self._ack_timeout_s = ack_timeout_s
+        self._escalation = escalation
         self._debounce = self._debouncer()
         self._causes = Causes()
         self._status: SampleStatus = "ok"
@@ -89,7 +90,7 @@ class PointWatch:
             self._beside = {}
             self._edges(self._debounce.look(False, batch.now_ns, None), batch, faults)
         self._edges(self._debounce.tick(batch.now_ns), batch, faults)
-        if self._escalate_ns is not None and batch.now_ns >= self._escalate_ns:
+        while self._escalate_ns is not None and batch.now_ns >= self._escalate_ns:
             self._escalate(batch)
         if self._stuck_ns is not None and batch.now_ns >= self._stuck_ns:
             self._stuck_ns = None
@@ -121,8 +122,10 @@ class PointWatch:
             self._escalate_ns = None
             alarm = replace(alarm, acknowledged=True)
             key = "alarms.acknowledged-by" if actor else "alarms.acknowledged"
-            event_id = self._tell("acknowledged", batch, self._text(key, actor=actor), alarm=alarm, actor=actor)
+            text = self._text(key, actor=actor)
+            event_id = self._tell("acknowledged", batch, text, alarm=alarm, actor=actor)
             self._change(batch, event_id, alarm=alarm, since=batch.since)
+            self._tell_paths(batch, alarm.told, "acknowledged", event_id, alarm, text)
         return self._result(alarm, "acknowledged", already=already)
 
     def reset(self, actor: str | None, batch: Batch) -> dict[str, JsonValue]:
@@ -131,8 +134,9 @@ class PointWatch:
         if self.record.value:
             raise Refusal(self._where("alarms.still-active"))
         key = "alarms.reset-by" if actor else "alarms.reset"
-        event_id = self._tell("reset", batch, self._text(key, actor=actor), alarm=alarm, actor=actor)
-        self._end(batch, event_id)
+        text = self._text(key, actor=actor)
+        event_id = self._tell("reset", batch, text, alarm=alarm, actor=actor)
+        self._end(batch, event_id, alarm, text)
         return self._result(alarm, "idle")
 
     def hurry(self, batch: Batch) -> None:
@@ -185,13 +189,18 @@ class PointWatch:
         self._shown_seq = record.alarm.seq if record.alarm else None
         self._arm(moment)
 
-    def reconfigure(self, settings: PointSettings, ack_timeout_s: float, moment: Moment) -> None:
+    def notified(self, alarm_id: str, path: str, event_id: str, batch: Batch, *, ok: bool) -> None:
+        """A second path has told what became of its notice of an alarm."""
+        alarm = self.record.alarm
+        if alarm and alarm.id == alarm_id:
+            self._change(batch, event_id, alarm=alarm.notified(path, ok=ok), since=self.record.since)
+
+    def reconfigure(self, settings: PointSettings, moment: Moment) -> None:
         """Take over other settings of the same point and kind. What the input shows is judged afresh if it is
         another input, or read in another way."""
         reread = ("input", "contact", "debounce_s")
         again = any(getattr(settings, name) != getattr(self.settings, name) for name in reread)
         self.settings = settings
-        self._ack_timeout_s = ack_timeout_s
         if again:
             self._debounce = self._debouncer()
             self._causes = Causes()
@@ -200,7 +209,9 @@ class PointWatch:
     def remove(self, batch: Batch, faults: FaultBook) -> None:
         """The point is gone: its alarm and its faults end, and that is told."""
         if alarm := self.record.alarm:
-            self._tell("reset", batch, self._text("alarms.removed"), alarm=alarm, actor=CONFIGURATION)
+            text = self._text("alarms.removed")
+            event_id = self._tell("reset", batch, text, alarm=alarm, actor=CONFIGURATION)
+            self._tell_paths(batch, alarm.told, "ended", event_id, alarm, text)
         faults.clear_point(batch, self.settings.name, self.device, self.settings.id)
         batch.drop(self.record)
 
@@ -260,6 +271,7 @@ class PointWatch:
             record.seq,
             kind.silent,
             kind.button,
+            alarm is not None and alarm.console and not alarm.acknowledged,
         )
 
     # --- inside
@@ -314,37 +326,67 @@ class PointWatch:
     def _raise(self, batch: Batch, text: Text, latency_ms: int | None = None) -> None:
         event_id = self._tell("raised", batch, text, latency_ms=latency_ms)
         drill = batch.drilled(self.device, self.settings.id)
-        alarm = Alarm(event_id, Stamp.of(batch.moment), drill=drill)
+        plan = self._escalation.plans.choose(self.kind.name, self.device, self.settings.id, batch.moment.wall)
+        alarm = Alarm(event_id, Stamp.of(batch.moment), plan=plan.id if plan else "", drill=drill)
         self._change(batch, event_id, alarm=alarm, since=batch.since)
-        self._escalate_ns = alarm.at.due_ns(batch.moment, self._ack_timeout_s)
+        self._escalate_ns = self._escalation.due_ns(alarm, batch.moment)
 
     def _leave_drill(self, batch: Batch) -> None:
         """End the alarm of a drill, for a real one in its place."""
-        event_id = self._tell("reset", batch, self._text("alarms.drill-over"), alarm=self.record.alarm, actor=DRILL)
-        self._end(batch, event_id)
+        assert self.record.alarm is not None, "asked only of an alarm"
+        text = self._text("alarms.drill-over")
+        event_id = self._tell("reset", batch, text, alarm=self.record.alarm, actor=DRILL)
+        self._end(batch, event_id, self.record.alarm, text)
 
     def _release(self, batch: Batch) -> None:
         alarm = self.record.alarm
         if alarm is None:
             return
-        event_id = self._tell("restored", batch, self._text("alarms.restored"), alarm=alarm)
+        text = self._text("alarms.restored")
+        event_id = self._tell("restored", batch, text, alarm=alarm)
         if not self.kind.latch:
-            self._end(batch, event_id)
+            self._end(batch, event_id, alarm, text)
 
     def _escalate(self, batch: Batch, *, at_once: bool = False) -> None:
+        """Do the next step of the alarm's plan."""
         self._escalate_ns = None
         alarm = self.record.alarm
         if alarm is None:
             return
-        text = self._text("alarms.escalated", seconds=f"{self._ack_timeout_s:g}")
+        plan = self._escalation.plan_of(alarm)
+        step, number = plan.steps[alarm.step], alarm.step + 1
+        if self._escalation.is_enough(plan, alarm):
+            self.record = replace(self.record, alarm=replace(alarm, step=len(plan.steps)))
+            batch.keep(self.record)
+            return
+        text = self._text("alarms.escalated", seconds=f"{step.after_s:g}")
         if at_once:
             text = self._text("alarms.escalated-at-once")
-        event_id = self._tell("escalated", batch, text, alarm=alarm)
-        self._change(batch, event_id, alarm=replace(alarm, escalated=event_id), since=self.record.since)
+        more: dict[str, JsonValue] = {}
+        if plan.id:
+            done = deeds(step, withheld=alarm.drill)
+            key = "alarms.escalated-step-at-once" if at_once else "alarms.escalated-step"
+            text = self._text(key, seconds=f"{step.after_s:g}", step=number, deeds=done)
+            more = {"plan": plan.id, "step": number, "steps": len(plan.steps), "actions": [*actions(step)]}
+            more |= {"withheld": [*step.paths]} if alarm.drill and step.paths else {}
+        event_id = self._tell("escalated", batch, text, alarm=alarm, **more)
+        told = self._tell_paths(batch, step.paths, "alarm", event_id, alarm, self._text("alarms.raised"))
+        alarm = alarm.escalate(event_id, number, siren=step.siren, console=step.console, told=told)
+        self._change(batch, event_id, alarm=alarm, since=self.record.since)
+        if step.broker and alarm.seq is not None:
+            batch.again.append(alarm.seq)
+        self._escalate_ns = self._escalation.due_ns(alarm, batch.moment)
 
-    def _end(self, batch: Batch, event_id: str) -> None:
+    def _tell_paths(
+        self, batch: Batch, paths: tuple[str, ...], what: NoticeWhat, event_id: str, alarm: Alarm, text: Text
+    ) -> tuple[str, ...]:
+        place = Place(self.device, self.settings.id, self.settings.name, self.kind)
+        return tell_paths(batch, self._escalation.plans, paths, what, event_id, alarm, place, text)
+
+    def _end(self, batch: Batch, event_id: str, alarm: Alarm, text: Text) -> None:
         self._escalate_ns = None
         self._change(batch, event_id, alarm=None, since=batch.since)
+        self._tell_paths(batch, alarm.told, "ended", event_id, alarm, text)
 
     def _told(self, active: bool, batch: Batch) -> None:
         assert self.kind.events is not None, "a status kind has events"
@@ -392,6 +434,7 @@ class PointWatch:
         more: dict[str, JsonValue] = {"value": self.record.value}
         if what in SENSED:
             more |= self._beside
+        drill: bool | None = None
         if alarm:
             more["event"] = alarm.id
         drill = alarm.drill if alarm else None
@@ -410,13 +453,19 @@ class PointWatch:
     def _to_show(self, alarm: Alarm | None) -> Shown:
         if alarm is None:
             return Shown()
-        return Shown(alarm.id, alarm.acknowledged, alarm.escalated is not None and not alarm.acknowledged)
+        sounding = alarm.siren or (not alarm.plan and alarm.escalated is not None)
+        reached = bool(alarm.reached)
+        return Shown(
+            alarm.id,
+            alarm.acknowledged,
+            sounding and not alarm.acknowledged,
+            reached,
+            bool(alarm.failed) and not reached,
+        )
 
     def _arm(self, moment: Moment) -> None:
         """Set the timers from the record; where nobody can tell how long it was, the time counts anew."""
-        alarm = self.record.alarm
-        waiting = alarm is not None and not alarm.acknowledged and alarm.escalated is None
-        self._escalate_ns = alarm.at.due_ns(moment, self._ack_timeout_s) if alarm and waiting else None
+        self._escalate_ns = self._escalation.due_ns(self.record.alarm, moment)
         self._stuck_ns = self._stuck_due_ns(moment)
 
     def _stuck_due_ns(self, moment: Moment) -> int | None:

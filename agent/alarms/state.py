@@ -13,6 +13,7 @@ from typing import Final, Literal, Self, TypeVar
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from agent.clock import NS_PER_S, elapsed_ns
+from agent.driver import Notice
 from agent.model import NO_PART, ClockQuality, Moment
 from agent.texts import Language, Text
 
@@ -23,7 +24,7 @@ PROBLEM_CHARS: Final = 120
 """How much of a reading problem is told: enough to see which member it was."""
 
 T = TypeVar("T")
-_Saved = TypeVar("_Saved", "PointRecord", "FaultRecord")
+_Saved = TypeVar("_Saved", "PointRecord", "FaultRecord", "NoticeRecord")
 
 
 class BadSave(ValueError):
@@ -51,8 +52,10 @@ class Stamp:
 @dataclass(frozen=True, slots=True)
 class Alarm:
     """One alarm, from its raise to its reset or end. `count` counts the presses; `seq` is the raised event's place
-    in the chain as soon as it is known. One that was raised in a `drill` stays one of it, whenever that ends; a real
-    one is real also while a drill goes on."""
+    in the chain as soon as it is known. `escalated` is the last escalation event; `plan` and `step` say which plan it
+    has and how many of its steps are done, `siren` and `console` whether one of them was that. Of the second paths,
+    `told` were asked to tell it, `reached` have brought it over, and for `failed` the last try did not. One
+    that was raised in a `drill` stays one of it, whenever that ends; a real one is real also while a drill goes on."""
 
     id: str
     at: Stamp
@@ -61,7 +64,35 @@ class Alarm:
     escalated: str | None = None
     repeats: tuple[str, ...] = ()
     seq: int | None = None
+    plan: str = ""
+    step: int = 0
+    siren: bool = False
+    console: bool = False
     drill: bool = False
+    told: tuple[str, ...] = ()
+    reached: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+
+    def escalate(self, event_id: str, step: int, *, siren: bool, console: bool, told: tuple[str, ...]) -> Self:
+        """A step is done. The event before stays one by which the alarm may be acknowledged."""
+        earlier = (*self.repeats, self.escalated)[-REPEATS_KEPT:] if self.escalated else self.repeats
+        return replace(
+            self,
+            escalated=event_id,
+            repeats=tuple(one for one in earlier if one),
+            step=step,
+            siren=self.siren or siren,
+            console=self.console or console,
+            told=tuple(dict.fromkeys((*self.told, *told))),
+        )
+
+    def notified(self, path: str, *, ok: bool) -> Self:
+        """A path has brought it over, or could not."""
+        reached = tuple(dict.fromkeys((*self.reached, path))) if ok else self.reached
+        failed = tuple(dict.fromkeys((*self.failed, path)))
+        if ok:
+            failed = tuple(one for one in self.failed if one != path)
+        return replace(self, reached=reached, failed=failed)
 
     def repeated(self, event_id: str) -> Self:
         return replace(self, count=self.count + 1, repeats=(*self.repeats, event_id)[-REPEATS_KEPT:])
@@ -111,7 +142,21 @@ class FaultRecord:
         return fault_key(self.device, self.point, self.fault)
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeRecord:
+    """What a second path is still to bring over."""
+
+    path: str
+    notice: Notice
+    v: Literal[1] = 1
+
+    @property
+    def key(self) -> str:
+        return f"{NOTICE_PREFIX}{self.path}/{self.notice.id}"
+
+
 POINT_PREFIX: Final = "alarm/"
+NOTICE_PREFIX: Final = "notice/"
 FAULT_PREFIX: Final = "fault/"
 
 
@@ -127,8 +172,10 @@ class SavedText(Text):
         return str(self.args.get(language) or next(iter(self.args.values()), self.key))
 
 
-def dump(record: PointRecord | FaultRecord) -> str:
+def dump(record: PointRecord | FaultRecord | NoticeRecord) -> str:
     """Return the JSON to save."""
+    if isinstance(record, NoticeRecord):
+        return _notices().dump_json(record).decode()
     if isinstance(record, PointRecord):
         return _points().dump_json(record).decode()
     return _faults().dump_json(record).decode()
@@ -142,6 +189,11 @@ def load_point(key: str, text: str) -> PointRecord:
 def load_fault(key: str, text: str) -> FaultRecord:
     """Read what is saved of a fault under a key. Raises BadSave and nothing else."""
     return _checked(key, read(_faults(), text))
+
+
+def load_notice(key: str, text: str) -> NoticeRecord:
+    """Read what is saved of a notice under a key. Raises BadSave and nothing else."""
+    return _checked(key, read(_notices(), text))
 
 
 def read(adapter: TypeAdapter[T], text: str) -> T:
@@ -172,3 +224,8 @@ def _points() -> TypeAdapter[PointRecord]:
 @cache
 def _faults() -> TypeAdapter[FaultRecord]:
     return TypeAdapter(FaultRecord)
+
+
+@cache
+def _notices() -> TypeAdapter[NoticeRecord]:
+    return TypeAdapter(NoticeRecord)

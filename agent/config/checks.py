@@ -26,6 +26,8 @@ VERBS: Final = frozenset(
 )
 """The verbs of the contract (DESIGN 6); of the families only the beginnings are fixed."""
 VERB_FAMILIES: Final = ("hazard-", "config-")
+TOPIC_ARRAYS: Final = ("device", "camera", "path")
+"""Whose ids are levels of topics."""
 LOCAL_NAMES: Final = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
@@ -112,12 +114,12 @@ def check_journal(journal: JournalSettings, report: Report) -> None:
 
 
 def check_ids(parts: Parts, report: Report) -> None:
-    """Ids twice. Devices and cameras share one space: both are a level of the same topics."""
+    """Ids twice. Devices, cameras and paths share one space: each is a level of the same topics."""
     check_unique(report, parts.ids.get("bus", []))
     check_unique(report, parts.ids.get("patrol", []))
-    check_unique(report, parts.ids.get("device", []) + parts.ids.get("camera", []))
+    check_unique(report, [one for array in TOPIC_ARRAYS for one in parts.ids.get(array, [])])
     for array, ids in parts.ids.items():
-        if array not in ("bus", "device", "camera", "patrol"):
+        if array not in ("bus", "patrol", *TOPIC_ARRAYS):
             check_unique(report, ids)
 
 
@@ -136,8 +138,7 @@ def check_literals(parts: Parts, report: Report) -> None:
     """Secrets that stand in the file itself."""
     tables: list[tuple[KeyPath, BaseModel]] = [((name,), table) for name, table in parts.tables.items()]
     tables += [(part.at, part.head) for part in parts.cameras if part.head is not None]
-    tables += [(part.at, part.driver) for part in parts.devices if part.driver is not None]
-    tables += [(part.at, part.driver) for part in parts.cameras if part.driver is not None]
+    tables += [(part.at, part.driver) for part in parts.with_drivers if part.driver is not None]
     for at, table in tables:
         for place, secret in secrets_of(table, at):
             if secret.source == "literal":

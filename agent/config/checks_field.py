@@ -11,7 +11,7 @@ from agent.config.report import Report
 from agent.config.sections import DevicePart, Parts, build_device
 from agent.config.timing import bus_timing
 from agent.config.values import ID_PATTERN, did_you_mean
-from agent.driver import BusDriver, SerialDriver
+from agent.driver import BusDriver, SerialPort
 from agent.kinds import KINDS
 from agent.texts import Text, say
 from agent.units import format_duration, shown
@@ -47,8 +47,8 @@ def check_ports(parts: Parts, report: Report) -> None:
     ports = [(at, bus.get("port")) for at, bus in parts.readable_buses]
     ports += [
         (part.at, getattr(part.readable_driver, "port", None))
-        for part in parts.devices
-        if isinstance(part.readable_driver, SerialDriver)
+        for part in parts.with_drivers
+        if isinstance(part.readable_driver, SerialPort)
     ]
     for at, port in ports:
         if port is None:

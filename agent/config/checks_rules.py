@@ -24,8 +24,12 @@ MOST_RULES: Final = 1_000
 FAMILIES: Final = tuple(f"campus.{name}." for name in ("agent", "camera", "command", "drill", "hazard", "test", "rule"))
 """Types whose parts this table does not list."""
 TYPES: Final = frozenset(
-    {f"campus.alarm.{what}" for what in ("raised", "repeated", "acknowledged", "restored", "reset", "escalated")}
+    {
+        f"campus.alarm.{what}"
+        for what in ("raised", "repeated", "acknowledged", "restored", "reset", "escalated", "notified")
+    }
     | {"campus.fault.raised", "campus.fault.cleared", "campus.input.unassigned", "campus.lost"}
+    | {"campus.alarm.notified"}
     | {type_ for kind in KINDS.values() for type_ in kind.events or () if type_ is not None}
 )
 

@@ -1,5 +1,5 @@
-"""Find drivers by the names that configuration uses: `modbus-io` is a class of `drivers/modbus_io.py`. Devices and
-cameras have drivers of their own sort."""
+"""Find drivers by the names that configuration uses: `modbus-io` is a class of `drivers/modbus_io.py`. Devices, cameras
+and second paths have drivers of their own sort."""
 
 import importlib
 import pkgutil
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from agent.config.values import did_you_mean
-from agent.driver import CameraDriver, Driver, Plugin
+from agent.driver import CameraDriver, Driver, PathDriver, Plugin
 from agent.texts import Spoken, Text, say
 
 PACKAGE = "drivers"
@@ -40,6 +40,11 @@ def camera_driver_names() -> tuple[str, ...]:
     return tuple(name for name in plugin_names() if _is(name, CameraDriver))
 
 
+def path_driver_names() -> tuple[str, ...]:
+    """The drivers of second paths."""
+    return tuple(name for name in plugin_names() if _is(name, PathDriver))
+
+
 def find_driver(name: str) -> type[Driver]:
     """Load a driver of devices. Raises NoDriver."""
     return _find(name, driver_names, Driver)  # type: ignore[type-abstract]  # it is only compared
@@ -50,9 +55,19 @@ def find_camera_driver(name: str) -> type[CameraDriver]:
     return _find(name, camera_driver_names, CameraDriver)  # type: ignore[type-abstract]  # as above
 
 
+def find_path_driver(name: str) -> type[PathDriver]:
+    """Load a driver of second paths. Raises NoDriver."""
+    return _find(name, path_driver_names(), PathDriver)  # type: ignore[type-abstract]  # as above
+
+
 def find_plugin(name: str) -> type[Plugin]:
+<<<<<<< HEAD
     """Load a driver of either sort. Raises NoDriver."""
     return _find(name, plugin_names, Plugin)
+=======
+    """Load a driver of any sort. Raises NoDriver."""
+    return _find(name, plugin_names(), Plugin)
+>>>>>>> 125b298 (Escalation by plans, and second paths: an alarm centre by DC-09, short messages, webhooks)
 
 
 def _is(name: str, sort: type[Plugin]) -> bool:

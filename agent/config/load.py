@@ -7,6 +7,7 @@ from agent.config.calendar import CalendarSettings
 from agent.config.checks import check_general
 from agent.config.checks_arming import check_arming
 from agent.config.checks_camera import check_cameras
+from agent.config.checks_escalation import check_escalation
 from agent.config.checks_field import check_field
 from agent.config.checks_listen import check_listeners
 from agent.config.checks_rules import check_rules
@@ -24,7 +25,7 @@ from agent.config.models import (
 )
 from agent.config.problems import ConfigErrors, Problem
 from agent.config.report import Report
-from agent.config.sections import Parts, build_camera, build_device, read_sections
+from agent.config.sections import Parts, build_camera, build_device, build_path, read_sections
 
 __all__ = ["ConfigErrors", "Problem", "check_files", "load", "load_here"]
 
@@ -46,6 +47,7 @@ def load(path: Path) -> Config:
     check_cameras(parts, report)
     check_rules(parts, report)
     check_arming(parts, report)
+    check_escalation(parts, report)
     if report.errors:
         raise ConfigErrors(path, report.errors)
     return _build(parts, report, merged, tuple(file for file, _ in documents))
@@ -74,6 +76,8 @@ def _build(parts: Parts, report: Report, merged: Merged, sources: tuple[Path, ..
         console=parts.tables.get("console"),
         skyeye=parts.tables.get("skyeye", SkyeyeSettings()),
         patrols=tuple(patrol for _, patrol in parts.plain.get("patrol", ())),
+        paths=tuple(build_path(part) for part in parts.paths),
+        escalations=tuple(plan for _, plan in parts.plain.get("escalation", ())),
         calendar=parts.tables.get("calendar", CalendarSettings()),
         telemetry=parts.tables.get("telemetry", TelemetrySettings()),
         rules=tuple(rule for _, rule in parts.plain.get("rule", ())),

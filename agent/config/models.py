@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, SerializeAsAny
 from agent.config.arming import PartitionSettings, SelftestSettings
 from agent.config.base import Settings
 from agent.config.calendar import CalendarSettings
+from agent.config.escalation import EscalationSettings, PathSettings
 from agent.config.merge import Origins, locate
 from agent.config.points import LampMeans, PointSettings
 from agent.config.problems import KeyPath, Problem, dotted
@@ -203,6 +204,15 @@ class RuleInputs(Driver):
         raise NotImplementedError("agent.runtime.rules feeds it")
 
 
+class PathState(Driver):
+    """Stands in the alarm engine for a second path, whose faults are told like those of a device."""
+
+    name: ClassVar[str] = "path"
+
+    async def run(self, link: Link) -> None:
+        raise NotImplementedError("agent.runtime.paths runs it")
+
+
 class ConsoleSettings(Settings):
     """[console]: the local web page."""
 
@@ -253,6 +263,19 @@ def rules_device(rules: Sequence[RuleSettings], language: Language) -> DeviceSet
     )
 
 
+def path_as_device(path: PathSettings) -> DeviceSettings:
+    """A second path as the alarm engine sees it: something that may have faults."""
+    return DeviceSettings.model_construct(
+        id=path.id,
+        name=path.name,
+        driver="path",
+        bus=None,
+        offline_after_s=NEVER_S,
+        points=(),
+        settings=PathState(),
+    )
+
+
 class Config(Settings):
     """All of it, checked."""
 
@@ -270,6 +293,8 @@ class Config(Settings):
     rules: tuple[RuleSettings, ...] = ()
     partitions: tuple[PartitionSettings, ...] = ()
     selftest: SelftestSettings = SelftestSettings()
+    paths: tuple[PathSettings, ...] = ()
+    escalations: tuple[EscalationSettings, ...] = ()
     control: ControlSettings = ControlSettings()
     sources: tuple[Path, ...] = ()
     """The files that it was read from."""
@@ -280,9 +305,10 @@ class Config(Settings):
 
     @property
     def watched(self) -> tuple[DeviceSettings, ...]:
-        """Everything that may have points and faults: the devices, each camera as a device of its own, the rules."""
+        """Everything that may have points and faults: the devices, each camera and second path as a device of its own,
+        the rules."""
         rules = (rules_device(self.rules, self.site.language),) if any(rule.kind for rule in self.rules) else ()
-        return (*self.devices, *map(as_device, self.cameras), *rules)
+        return (*self.devices, *map(as_device, self.cameras), *map(path_as_device, self.paths), *rules)
 
     @property
     def skyeye_path(self) -> Path:

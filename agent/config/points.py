@@ -27,4 +27,5 @@ class PointSettings(Settings):
     lamp_means: LampMeans | None = None
     stuck_after_s: Duration = Field(300.0, alias="stuck_after", gt=0)
     cameras: tuple[Id, ...] = ()
+    zone: int | None = Field(None, ge=1, le=999)
     gb_id: GbId | None = None

@@ -9,7 +9,15 @@ from typing import Final
 from pydantic import BaseModel
 
 from agent.config.calendar import WindowSettings
-from agent.config.drivers import camera_driver_names, driver_names, find_camera_driver, find_driver
+from agent.config.drivers import (
+    camera_driver_names,
+    driver_names,
+    find_camera_driver,
+    find_driver,
+    find_path_driver,
+    path_driver_names,
+)
+from agent.config.escalation import PathHead, StepSettings
 from agent.config.fields import field_text, keys_of, models_in, table_of, tables_in
 from agent.config.models import CameraHead, CommandSettings, DeviceHead, PatrolSettings, PointSettings, TlsSettings
 from agent.config.rulebook import (
@@ -64,6 +72,11 @@ def tables() -> Iterator[str]:
     yield section("[[camera.line]]", LineSettings)
     yield section("[[patrol]]", PatrolSettings)
     yield section("[[patrol.stop]]", StopSettings)
+    yield section("[[path]]", PathHead)
+    for name in path_driver_names():
+        yield section(f'[[path]] driver = "{name}"', find_path_driver(name))
+    yield section("[[escalation]]", ARRAYS["escalation"])
+    yield section("[[escalation.step]]", StepSettings)
     yield section("[calendar]", TABLES["calendar"])
     yield section("[telemetry]", TABLES["telemetry"])
     yield section("[[rule]]", RuleSettings)

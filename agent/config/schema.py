@@ -12,7 +12,7 @@ from typing import Any, Final
 from annotated_types import BaseMetadata, Ge, Gt, Interval, Le, Lt
 from pydantic import BaseModel
 
-from agent.config.drivers import camera_driver_names, driver_names, find_plugin
+from agent.config.drivers import camera_driver_names, driver_names, find_plugin, path_driver_names
 from agent.config.fields import field_text, keys_of, models_in, table_of
 from agent.config.models import PointSettings
 from agent.config.rulebook import ConditionSettings
@@ -28,7 +28,7 @@ DURATION_FORMAT: Final = "duration-with-unit"
 SIZE_FORMAT: Final = "size-with-unit"
 FEW: Final = 4
 """How many choices a table has room for."""
-PLUGGED: Final = {"device": driver_names, "camera": camera_driver_names}
+PLUGGED: Final = {"device": driver_names, "camera": camera_driver_names, "path": path_driver_names}
 """Whose items have keys of their drivers."""
 SHARED: Final[Mapping[type[BaseModel], str]] = {ConditionSettings: "condition"}
 """Tables that hold tables of their own sort, and so cannot stand in place."""
@@ -50,6 +50,8 @@ def schema() -> Json:
         "device",
         "camera",
         "patrol",
+        "path",
+        "escalation",
         "calendar",
         "telemetry",
         "rule",
@@ -71,12 +73,13 @@ def schema() -> Json:
 
 
 def _plugged(model: type[BaseModel], array: str) -> Json:
-    """A device or camera: its own keys, and by its driver's name that one's."""
+    """A device, camera or path: its own keys, and by its driver's name that one's."""
     head = _table(model)
     names = PLUGGED[array]()
     head["properties"]["driver"]["enum"] = list(names)
-    points = {"description": _about(f"{array}-point"), "type": "array", "items": _table(PointSettings)}
-    head["properties"][POINT] = points
+    if array != "path":
+        points = {"description": _about(f"{array}-point"), "type": "array", "items": _table(PointSettings)}
+        head["properties"][POINT] = points
     del head["additionalProperties"]
     head["allOf"] = [
         {

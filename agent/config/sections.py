@@ -11,7 +11,8 @@ from pydantic import BaseModel, ValidationError, create_model
 
 from agent.config.arming import PartitionSettings, SelftestSettings
 from agent.config.calendar import CalendarSettings
-from agent.config.drivers import NoDriver, find_camera_driver, find_driver
+from agent.config.drivers import NoDriver, find_camera_driver, find_driver, find_path_driver
+from agent.config.escalation import EscalationSettings, PathHead, PathSettings
 from agent.config.fields import keys_of
 from agent.config.merge import Merged, frozen
 from agent.config.models import (
@@ -34,7 +35,7 @@ from agent.config.models import (
 from agent.config.problems import KeyPath
 from agent.config.report import Report
 from agent.config.rules import add_errors, unknown_key
-from agent.driver import CameraDriver, Driver, Plugin
+from agent.driver import CameraDriver, Driver, PathDriver, Plugin
 from agent.texts import say
 from agent.units import FROM_TOML, shown, type_of
 
@@ -58,6 +59,8 @@ ARRAYS: Final[Mapping[str, type[BaseModel]]] = {
     "patrol": PatrolSettings,
     "rule": RuleSettings,
     "partition": PartitionSettings,
+    "path": PathHead,
+    "escalation": EscalationSettings,
 }
 REQUIRED: Final = ("site", "uplink")
 POINT: Final = "point"
@@ -69,7 +72,7 @@ P = TypeVar("P", bound=Plugin)
 
 @dataclass(slots=True)
 class Part(Generic[H, P]):
-    """One table with points and a driver's keys, as far as it could be read."""
+    """One table with points (a path has none) and a driver's keys, as far as it could be read."""
 
     at: KeyPath
     raw: Mapping[str, Any]
@@ -84,6 +87,7 @@ class Part(Generic[H, P]):
 
 DevicePart = Part[DeviceHead, Driver]
 CameraPart = Part[CameraHead, CameraDriver]
+PathPart = Part[PathHead, PathDriver]
 
 
 @dataclass(slots=True)
@@ -95,11 +99,22 @@ class Parts:
     readable_buses: list[tuple[KeyPath, Mapping[str, Any]]] = field(default_factory=list)
     """Of every bus the fields that could be read."""
     cameras: list[CameraPart] = field(default_factory=list)
+    paths: list[PathPart] = field(default_factory=list)
     plain: dict[str, list[tuple[KeyPath, Any]]] = field(default_factory=dict)
     """The items of arrays that hold neither points nor a driver's keys, by array: `patrol`."""
     devices: list[DevicePart] = field(default_factory=list)
     ids: dict[str, list[tuple[KeyPath, str]]] = field(default_factory=dict)
     """Every id that is written, by array, also those of things that could not be read."""
+
+    @property
+    def with_points(self) -> tuple[Part[Any, Any], ...]:
+        """Devices and cameras."""
+        return (*self.devices, *self.cameras)
+
+    @property
+    def with_drivers(self) -> tuple[Part[Any, Any], ...]:
+        """Devices, cameras and paths."""
+        return (*self.devices, *self.cameras, *self.paths)
 
 
 def read_sections(merged: Merged, report: Report) -> Parts:
@@ -199,6 +214,8 @@ def _item(parts: Parts, report: Report, array: str, at: KeyPath, raw: dict[str, 
         parts.cameras.append(_plugged(parts, report, at, raw, CameraHead, find_camera_driver))
     elif array == "device":
         parts.devices.append(_plugged(parts, report, at, raw, DeviceHead, find_driver))
+    elif array == "path":
+        parts.paths.append(_plugged(parts, report, at, raw, PathHead, find_path_driver))
     elif (item := _table(report, ARRAYS[array], raw, at)) is not None:
         parts.plain.setdefault(array, []).append((at, item))
 
@@ -206,16 +223,18 @@ def _item(parts: Parts, report: Report, array: str, at: KeyPath, raw: dict[str, 
 def _plugged(
     parts: Parts, report: Report, at: KeyPath, raw: dict[str, Any], model: type[H], find: Callable[[str], type[P]]
 ) -> Part[H, P]:
-    """Read one device or camera: its own keys, its points, and its driver's keys."""
-    own = keys_of(model)
+    """Read one device, camera or path: its own keys, its points, and its driver's keys."""
+    own: dict[str, Any] = dict(keys_of(model))
+    if model is not PathHead:
+        own[POINT] = None
     part: Part[H, P] = Part(at, raw)
-    part.head = _table(report, model, {key: value for key, value in raw.items() if key in own}, at)
-    for point_at, point_raw in _items(report, raw.get(POINT, []), (*at, POINT)):
+    part.head = _table(report, model, {key: value for key, value in raw.items() if key in own and key != POINT}, at)
+    for point_at, point_raw in _items(report, raw.get(POINT, []) if POINT in own else [], (*at, POINT)):
         _note_id(parts, f"{POINT} of {at[0]} {at[-1]}", point_at, point_raw)
         part.readable_points.append((point_at, readable_fields(PointSettings, point_raw)))
         if (point := _table(report, PointSettings, point_raw, point_at)) is not None:
             part.points.append((point_at, point))
-    rest = {key: value for key, value in raw.items() if key not in own and key != POINT}
+    rest = {key: value for key, value in raw.items() if key not in own}
     if isinstance(name := raw.get("driver"), str):
         try:
             driver = find(name)
@@ -228,7 +247,7 @@ def _plugged(
 
 
 def _driver(report: Report, at: KeyPath, driver: type[P], rest: dict[str, Any], own: Mapping[str, Any]) -> P | None:
-    known = {**own, POINT: None, **keys_of(driver)}
+    known = {**own, **keys_of(driver)}
     unknown = [key for key in rest if key not in known]
     for key in unknown:
         unknown_key(report, (*at, key), known)
@@ -253,3 +272,11 @@ def build_camera(part: CameraPart) -> CameraSettings:
     assert part.driver is not None
     fields = {name: getattr(part.head, name) for name in CameraHead.model_fields}
     return CameraSettings(**fields, points=tuple(point for _, point in part.points), settings=part.driver)
+
+
+def build_path(part: PathPart) -> PathSettings:
+    """Put together a path of which every part could be read."""
+    assert part.head is not None
+    assert part.driver is not None
+    fields = {name: getattr(part.head, name) for name in PathHead.model_fields}
+    return PathSettings(**fields, settings=part.driver)

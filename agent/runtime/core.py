@@ -9,6 +9,7 @@ from typing import Final
 
 from agent import __version__
 from agent.alarms.engine import Alarms, Regime
+from agent.alarms.escalation import Plans
 from agent.bus import Bus
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import Config
@@ -24,6 +25,7 @@ from agent.runtime.household import Household, Programs
 from agent.runtime.methods import ControlMethods
 from agent.runtime.modeverbs import ModeVerbs
 from agent.runtime.notify import Notifier
+from agent.runtime.paths import Paths
 from agent.runtime.reload import Reloader
 from agent.runtime.ruleacts import RuleActs
 from agent.runtime.rules import RuleDesk
@@ -102,6 +104,7 @@ class Core:
             lamp_means=config.uplink.lamp_means,
             language=config.site.language,
             regime=Regime.of(config),
+            plans=Plans.of(config),
         )
         desk = AlarmDesk(engine, journal, self._clock)
         for problem in engine.restore(journal.saved, self._clock.moment()):
@@ -110,6 +113,7 @@ class Core:
         engine.stored(tail)  # their places in the chain, if the last run ended before it saved them
         async with asyncio.TaskGroup() as group:
             field = Field(group, desk, self._clock)
+            paths = Paths(group, desk, self._clock, journal.saved)
             household = Household(
                 lambda: self._parts.config, self._config_path, self._language, desk, self._clock, self._programs
             )
@@ -129,6 +133,7 @@ class Core:
                 field.buses,
                 field.links,
                 household,
+                paths,
                 self._clock.wall(),
                 self._started_ns,
             )
@@ -154,6 +159,7 @@ class Core:
             await self._begin(journal)
             await commands.close_interrupted()
             await field.apply(config)
+            await paths.apply(config)
             household.listen(journal, tail)
             await household.start(group, server.path)
             tasks = [
@@ -197,6 +203,10 @@ class Core:
         desk.delivery = uplink.delivery
         desk.on_outputs = field.outputs
         desk.on_states = self._publish_states
+        desk.on_notices = self._parts.paths.offer
+        desk.on_again = uplink.again
+        desk.engine.escalation.fares = uplink.delivery
+        self._parts.paths.on_inventory = self._publish_path
         field.on_inventory = self._publish_inventory
         self._household.eye_desk.on_camera = self._publish_camera
         self._household.on_inventory = self._publish_cameras
@@ -263,6 +273,8 @@ class Core:
             self._told_config = self._parts.config
             self._empty_removed()
             self._publish_cameras()
+            for path in self._parts.config.paths:
+                self._publish_path(path.id)
 
     def _birth_states(self) -> Iterable[tuple[str, bytes]]:
         """What a new connection sends, remembered as told."""
@@ -293,6 +305,10 @@ class Core:
         for camera in self._parts.config.cameras:
             if camera.id == id_:
                 self._publish(f"inventory/{id_}", self._household.cameras.inventory(camera))
+
+    def _publish_path(self, id_: str) -> None:
+        if told := self._parts.paths.inventory(id_):
+            self._publish(f"inventory/{id_}", told)
 
     def _publish(self, topic: str, payload: Mapping[str, JsonValue]) -> None:
         raw = dump(payload)
@@ -367,7 +383,7 @@ class Core:
             task.cancel()
         await asyncio.wait(reload)
         await self._household.stop_console()
-        await asyncio.gather(self._field.stop(), self._household.stop_eye())
+        await asyncio.gather(self._field.stop(), self._household.stop_eye(), self._parts.paths.stop())
         await server.close()
         await self._rules.close()
         event = new_event("campus.agent.stopped", Lane.EVENT, self._clock.moment(), version=__version__)

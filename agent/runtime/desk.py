@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from agent.alarms.engine import Alarms, Outcome
 from agent.alarms.lamp import Delivery
+from agent.alarms.state import NoticeRecord
 from agent.clock import NS_PER_S, Clock
 from agent.driver import Sample
 from agent.journal import Journal, JournalFull
@@ -46,6 +47,10 @@ class AlarmDesk:
         self.on_decided: list[Callable[[Outcome, str | None], None]] = []
         """Called with every outcome at once, before it is durable, and with the device if one was looked at. Must not
         wait or raise."""
+        self.on_notices: Callable[[Sequence[NoticeRecord]], None] = lambda _records: None
+        """Called with what the second paths are to bring over, when it is durable."""
+        self.on_again: Callable[[int], None] = lambda _seq: None
+        """Called with the place of an event that is to be published on the next broker."""
         self.last_turn_ns = clock.boottime_ns()
 
     def moment(self) -> Moment:
@@ -68,6 +73,10 @@ class AlarmDesk:
                 log.debug("%s", error)
             self.engine.stored(stored)
             self.on_states()
+        if outcome.notices:
+            self.on_notices(outcome.notices)
+        for seq in outcome.again:
+            self.on_again(seq)
         self.poke()
         return stored
 

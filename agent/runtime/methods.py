@@ -69,6 +69,7 @@ class ControlMethods:
             streams={
                 "events-tail": self._events_tail,
                 "test-buttons": self._walks.walk,
+                "test-path": self._parts.paths.test,
                 **household.cameras.streams(),
             },
         )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.alarms.engine import Regime
+from agent.alarms.escalation import Plans
 from agent.config.load import ConfigErrors, load
 from agent.config.models import Config
 from agent.model import JsonValue
@@ -82,11 +83,13 @@ class Reloader:
             ack_timeout_s=config.uplink.ack_timeout_s,
             lamp_means=config.uplink.lamp_means,
             regime=Regime.of(config),
+            plans=Plans.of(config),
         )
         await self._desk.take(outcome)
         touched: list[JsonValue] = [*await self._field.apply(config), *await self._household.apply(old)]
         for look_anew in self._others:
             look_anew()
+        touched += await self._parts.paths.apply(config)
         if config.uplink != old.uplink:
             await self._parts.uplink.reconfigure(config.uplink)
             touched.append("uplink")

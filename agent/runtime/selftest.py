@@ -100,7 +100,7 @@ class SelfTest:
         outputs = parts.config.selftest.outputs
         words = await asyncio.gather(*map(self._pulse, outputs))
         checks |= {f"output {name}": word for name, word in zip(outputs, words, strict=True)}
-        probes = parts.probes
+        probes = {**parts.probes, **parts.paths.probes()}
         words = await asyncio.gather(*(self._probe(name, probe) for name, probe in probes.items()))
         return checks | {f"path {name}": word for name, word in zip(probes, words, strict=True)}
 

@@ -21,6 +21,7 @@ from agent.model import JsonValue
 from agent.runtime.cameras import child_status
 from agent.runtime.devices import DeviceLink
 from agent.runtime.household import Household
+from agent.runtime.paths import Paths
 from agent.texts import Text
 from agent.uplink import Uplink
 
@@ -40,6 +41,7 @@ class Parts:
     buses: Mapping[str, Bus]
     links: Mapping[str, DeviceLink]
     household: Household
+    paths: Paths
     started: datetime
     started_ns: int
     probes: dict[str, Callable[[], Awaitable[Text | None]]] = field(default_factory=dict)
@@ -73,6 +75,7 @@ def status(parts: Parts) -> dict[str, JsonValue]:
         "eye": dict(child_status(parts.household.eye)),
         "console": dict(child_status(parts.household.console)),
         "cameras": parts.household.cameras.health(),
+        "paths": parts.paths.health(),
         "faults": fault_status(parts.engine),
     }
 
@@ -127,7 +130,13 @@ def device_status(device: DeviceSettings, parts: Parts) -> JsonValue:
 
 def point_status(view: PointView) -> dict[str, JsonValue]:
     """One point as the command line shows it."""
-    return {"device": view.device, "point": view.point, "name": view.name, **state_payload(view)}
+    return {
+        "device": view.device,
+        "point": view.point,
+        "name": view.name,
+        **state_payload(view),
+        "escalated": view.escalated,
+    }
 
 
 def tested_of(view: PointView, engine: Alarms) -> dict[str, JsonValue]:
@@ -185,6 +194,9 @@ def retained(parts: Parts) -> Iterable[tuple[str, bytes]]:
         yield f"inventory/{device.id}", dump(inventory(device, parts))
     for camera in parts.config.cameras:
         yield f"inventory/{camera.id}", dump(parts.household.cameras.inventory(camera))
+    for path in parts.config.paths:
+        if told := parts.paths.inventory(path.id):
+            yield f"inventory/{path.id}", dump(told)
 
 
 def inventory(device: DeviceSettings, parts: Parts) -> dict[str, JsonValue]:

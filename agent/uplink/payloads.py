@@ -147,6 +147,17 @@ class CameraInventory(Sent):
     gb_id: str | None = Field(default=None, description="GB/T 28181 number, as configured")
 
 
+class PathInventory(Sent):
+    """A second way out of the school: how it is supervised, and how it is."""
+
+    state: Literal["unknown", "ok", "failing"] = Field(description="unknown: not looked at yet")
+    since: Time
+    interval_s: float = Field(description="between two looks")
+    report_s: float = Field(description="without an answer for so long it is a fault")
+    facts: dict[str, str] = Field(description="receiver and role of a dialler, signal of a modem, host of a webhook")
+    error: dict[str, str] | None = Field(description="why it fails, by language")
+
+
 class InventoryMessage(Sent):
     """`inventory/{device}`, retained: what it is and how it is."""
 
@@ -164,6 +175,7 @@ class InventoryMessage(Sent):
         default=True, description="false: it speaks only when something happens, and may be dead while it is online"
     )
     camera: CameraInventory | None = Field(default=None, description="of cameras only")
+    path: PathInventory | None = Field(default=None, description="of second paths only")
 
 
 class HazardMessage(BaseModel):

@@ -15,6 +15,8 @@ from agent.uplink.limits import Limits
 
 LOOK_S: Final = 0.02
 """How often a queue that drains is looked at before the next page is read."""
+ASKED_LIMIT: Final = 256
+"""Alarms that plans want published again at once; beyond this the others wait for a receipt like the rest."""
 
 
 class Interrupted(Spoken):
@@ -49,6 +51,7 @@ class Resender:
         self._wanted = asyncio.Event()
         self._pause_s = limits.resend_others_s
         self._at_ns = 0
+        self._asked: dict[int, None] = {}
 
     @property
     def expects_receipts(self) -> bool:
@@ -60,6 +63,13 @@ class Resender:
         self._pause_s = self._limits.resend_others_s
         self._plan()
         self._wanted.set()
+
+    def ask(self, seq: int, *, now: bool) -> None:
+        """Publish an alarm again, whoever has it already; now, or when the next connection begins."""
+        if len(self._asked) < ASKED_LIMIT:
+            self._asked[seq] = None
+        if now:
+            self._wanted.set()
 
     def acked(self, seq: int) -> None:
         """The broker has an alarm."""
@@ -96,6 +106,7 @@ class Resender:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
+            await self._feed_asked()
             if not self.expects_receipts:
                 continue
             for lane in self._lanes.values():
@@ -109,6 +120,13 @@ class Resender:
             self._wake()
             while lane.again:
                 await self._clock.sleep(LOOK_S)
+
+    async def _feed_asked(self) -> None:
+        asked, self._asked = list(self._asked), {}
+        for seq in asked:
+            self._lanes[Lane.ALARM].again.extend(await self._journal.rows(seq, seq, 1))
+        if asked:
+            self._wake()
 
     def _plan(self) -> None:
         self._at_ns = self._clock.boottime_ns() + round(self._pause_s * NS_PER_S)

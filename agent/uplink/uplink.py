@@ -171,6 +171,13 @@ class Uplink:
         """Batches of measures that wait, and how many were evicted so far."""
         return self._pump.extras.curves, self._pump.extras.curves_evicted
 
+    def again(self, seq: int) -> None:
+        """Publish an alarm once more, on the next broker if there is one: nobody has acknowledged it."""
+        leave = self._connection is not None and len(self._settings.brokers) > 1
+        self._pump.resender.ask(seq, now=not leave)
+        if leave:
+            self._ask_to_leave("escalation")
+
     def progress(self) -> Text | None:
         """What hangs, for the watchdog; None if nothing does."""
         connection = self._connection
@@ -322,7 +329,7 @@ class Uplink:
             if self._alone_since_ns is None:
                 self._alone_since_ns = self._clock.boottime_ns()
         if self._leaving is not None:
-            wait_s = self._limits.retry_first_s if self._leaving == "receipts" else 0.0
+            wait_s = self._limits.retry_first_s if self._leaving in ("receipts", "escalation") else 0.0
             choice.left(index, self._clock.boottime_ns(), wait_s=wait_s)
         elif not self._closing.is_set():
             self._judge_end(ended, asyncio.get_running_loop().time() - began, connection, index, choice)

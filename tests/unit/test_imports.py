@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 ROWS: list[set[str]] = [
     {"agent", "texts", "units", "share", "childhood"},
     {"model", "clock", "kinds", "secrets", "logs", "backoff", "bucket", "ports"},
-    {"camera"},
+    {"camera", "path"},
     {"driver"},
     {"bus"},
     {"config"},

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from agent.config import reference, schema
 from agent.config.calendar import WindowSettings
 from agent.config.drivers import NoDriver, find_driver, find_plugin, plugin_names
+from agent.config.escalation import PathHead, StepSettings
 from agent.config.fields import keys_of, table_of, tables_in
 from agent.config.load import ConfigErrors, load
 from agent.config.models import CameraHead, CommandSettings, DeviceHead, PointSettings, TlsSettings
@@ -27,7 +28,7 @@ from agent.config.rulebook import (
 )
 from agent.config.sections import ARRAYS, POINT, TABLES
 from agent.config.skyeye import ExpectSettings, LineSettings, StopSettings, UploadSettings, ZoneSettings
-from agent.driver import CameraDriver, Driver, Plugin
+from agent.driver import CameraDriver, Driver, PathDriver, Plugin
 from agent.texts import room_texts
 
 ROOT = Path(__file__).parents[3]
@@ -52,6 +53,7 @@ MODELS: list[type[BaseModel]] = [
     SequenceSettings,
     ActionSettings,
     OutputActionSettings,
+    StepSettings,
     *DRIVERS,
     *(inner for driver in DRIVERS for _, inner in tables_in(driver)),
 ]
@@ -65,6 +67,8 @@ NESTED = {
     "skyeye-upload",
     "rule-if",
     "rule-do",
+    "escalation-when",
+    "escalation-step",
 }
 
 
@@ -105,11 +109,14 @@ def test_the_example_uses_or_names_every_key() -> None:
 
 
 def named_for(model: type[BaseModel]) -> set[str]:
-    """The keys that the example has, set or commented out; of a driver of devices also those of its own page."""
+    """The keys that the example has, set or commented out; of a driver of devices also those of its own page, of one
+    of second paths those of theirs."""
     text = (ROOT / "config" / "agent.toml").read_text(encoding="utf-8")
     for driver in DRIVERS:
         if issubclass(driver, Driver) and (model is driver or model in [inner for _, inner in tables_in(driver)]):
             text += (ROOT / "docs" / "drivers" / f"{driver.name}.md").read_text(encoding="utf-8")
+        if model is driver and issubclass(driver, PathDriver):
+            text += (ROOT / "docs" / "paths.md").read_text(encoding="utf-8")
     return {plain or quoted for plain, quoted in re.findall(r"([a-z0-9_]+) *= |`([a-z0-9_]+)`", text)}
 
 
@@ -160,7 +167,9 @@ def test_no_text_is_of_a_key_that_is_gone() -> None:
 @pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: str(driver.name))
 def test_a_driver_describes_its_keys_and_takes_none_of_ours(driver: type[Plugin]) -> None:
     assert all(field.description for field in keys_of(driver).values())
-    head = CameraHead if issubclass(driver, CameraDriver) else DeviceHead
+    head = (
+        CameraHead if issubclass(driver, CameraDriver) else PathHead if issubclass(driver, PathDriver) else DeviceHead
+    )
     assert set(keys_of(driver)) & {*keys_of(head), POINT} == set()
     assert driver.__doc__ is not None
     assert "Source:" in driver.__doc__
