@@ -57,17 +57,12 @@ def find_camera_driver(name: str) -> type[CameraDriver]:
 
 def find_path_driver(name: str) -> type[PathDriver]:
     """Load a driver of second paths. Raises NoDriver."""
-    return _find(name, path_driver_names(), PathDriver)  # type: ignore[type-abstract]  # as above
+    return _find(name, path_driver_names, PathDriver)  # type: ignore[type-abstract]  # as above
 
 
 def find_plugin(name: str) -> type[Plugin]:
-<<<<<<< HEAD
-    """Load a driver of either sort. Raises NoDriver."""
-    return _find(name, plugin_names, Plugin)
-=======
     """Load a driver of any sort. Raises NoDriver."""
-    return _find(name, plugin_names(), Plugin)
->>>>>>> 125b298 (Escalation by plans, and second paths: an alarm centre by DC-09, short messages, webhooks)
+    return _find(name, plugin_names, Plugin)
 
 
 def _is(name: str, sort: type[Plugin]) -> bool:
