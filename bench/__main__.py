@@ -81,6 +81,13 @@ async def run_evidence() -> list[Result]:
     return await asyncio.to_thread(evidence.measure)
 
 
+async def run_dc09() -> list[Result]:
+    """Fifty alarm hosts over IP."""
+    from bench import dc09
+
+    return await dc09.measure()
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "latency": run_latency,
     "durable": run_durable,
@@ -93,6 +100,7 @@ BENCHES: Final[Mapping[str, Bench]] = {
     "quality": run_quality,
     "analysis": run_analysis,
     "evidence": run_evidence,
+    "dc09": run_dc09,
 }
 
 

@@ -18,7 +18,7 @@ from agent import __version__
 RESULTS: Final = Path(__file__).with_name("RESULTS.md")
 LIBRARIES: Final = ("paho-mqtt", "pymodbus", "pydantic", "av", "opencv-python-headless", "aiohttp")
 MARK: Final = "<!-- {name} -->"
-MARKED: Final = re.compile(r"<!-- ([a-z]+) -->")
+MARKED: Final = re.compile(r"<!-- ([a-z0-9]+) -->")
 QUIET_LOAD: Final = 0.3
 """A load average above this when we begin means that somebody else is working, too."""
 
