@@ -364,6 +364,10 @@ class Driver(Plugin):
     """Whether a device of this sort is heard while nothing happens. Of one that is not, silence says nothing: it may be
     dead. It counts as there from `alive` after its port was opened until its driver fails."""
 
+    tells_events: ClassVar[bool] = False
+    """Whether it tells events that a device has judged, as a panel does, rather than what it sees at a contact: points
+    are then not debounced unless their configuration says so."""
+
     def silence_s(self) -> float | None:
         """How long the device may be silent, where the configuration has no `offline_after`; None if silence says
         nothing."""

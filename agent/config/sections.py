@@ -254,12 +254,20 @@ def _driver(report: Report, at: KeyPath, driver: type[P], rest: dict[str, Any], 
     return _table(report, driver, {key: value for key, value in rest.items() if key in known}, at)
 
 
+def undebounced(point: PointSettings, driver: Driver) -> PointSettings:
+    """A point of a device that tells events: nothing bounces there, and two of them close together are two."""
+    if not driver.tells_events or "debounce_s" in point.model_fields_set:
+        return point
+    return point.model_copy(update={"debounce_s": 0.0})
+
+
 def build_device(part: DevicePart) -> DeviceSettings:
     """Put together a device of which every part could be read."""
     assert part.head is not None
     assert part.driver is not None
     fields = {name: getattr(part.head, name) for name in DeviceHead.model_fields if name in part.head.model_fields_set}
-    settings = DeviceSettings(**fields, points=tuple(point for _, point in part.points), settings=part.driver)
+    points = tuple(undebounced(point, part.driver) for _, point in part.points)
+    settings = DeviceSettings(**fields, points=points, settings=part.driver)
     silence_s = settings.settings.silence_s()
     if "offline_after_s" in fields or silence_s is None:
         return settings

@@ -62,6 +62,7 @@ class Dc09(Driver):
     """
 
     name: ClassVar[str] = "dc09"
+    tells_events: ClassVar[bool] = True
 
     listen: ListenAddress = Field(description='address and port that hosts report to: "0.0.0.0:9999", "[::]:9999"')
     transport: Literal["tcp", "udp", "both"] = Field("tcp", description="what hosts report by")

@@ -156,6 +156,7 @@ class HttpIn(Driver):
     """
 
     name: ClassVar[str] = "http-in"
+    tells_events: ClassVar[bool] = True
 
     listen: ListenAddress = Field(description='address and port that devices post to: "0.0.0.0:8088"')
     cert: str | None = Field(None, pattern=r"^/", description="certificate with its chain, for HTTPS")

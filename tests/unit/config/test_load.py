@@ -226,3 +226,20 @@ def test_any_bytes_are_parsed_or_refused(raw: bytes) -> None:
         assert found.text.render("en")
     else:
         assert isinstance(found, dict)
+
+
+def test_points_of_a_panel_are_debounced_only_if_they_say_so(tmp_path: Path) -> None:
+    device = """
+    [[device]]
+    id = "hosts"
+    name = "hosts"
+    driver = "dc09"
+    listen = "127.0.0.1:9999"
+    account = [{ account = "1234" }]
+    point = [
+      { id = "a", name = "a", kind = "fire", input = "zone-001" },
+      { id = "b", name = "b", kind = "fire", input = "zone-002", debounce = "50ms" },
+    ]
+    """
+    config = load(write(tmp_path, GOOD + device))
+    assert [point.debounce_s for point in config.devices[0].points] == [0.0, 0.05]
