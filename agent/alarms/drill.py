@@ -56,11 +56,13 @@ class Drill:
         self._due_ns: int | None = None
 
     def covers(self, device: str | None, point: str | None) -> bool:
-        """Whether what happens there now belongs to the drill."""
-        if self.whole or f"{device}/{point}" in self.walked:
-            return True
-        if self.record is None:
-            return False
+        """Whether what happens there now belongs to the drill, or to a walk test."""
+        return f"{device}/{point}" in self.walked or self.holds(device, point)
+
+    def holds(self, device: str | None, point: str | None) -> bool:
+        """As `covers`, whoever walks: that a point has passed its test is no drill."""
+        if self.record is None or self.whole:
+            return self.whole
         scope = self.record.scope
         return not scope or device in scope or f"{device}/{point}" in scope
 

@@ -279,9 +279,9 @@ class Alarms:
         batch = self._batch(moment)
         kind, name = watch.kind, watch.settings.name
         text = say("alarms.test-passed", name=name, kind=kind.text, latency_ms=latency_ms)
-        batch.event(
-            "campus.test.passed", Lane.EVENT, device, point, kind, name, text, value=True, latency_ms=latency_ms
-        )
+        type_, drill = "campus.test.passed", self.modes.drill.holds(device, point)
+        more: dict[str, JsonValue] = {"value": True, "latency_ms": latency_ms}
+        batch.event(type_, Lane.EVENT, device, point, kind, name, text, drill, **more)
         self.modes.tested.note(watch, "test", batch, self._faults)
         return self._finish(batch)
 

@@ -120,6 +120,8 @@ class Partitions:
         for settings in self._settings.values():
             if settings.id not in self._records:
                 self._begin(settings, batch)
+                for place in settings.points:  # of a state that could not be read
+                    self._clear(place, place, batch, faults)
         self._look_ns = batch.now_ns
 
     def _begin(self, settings: PartitionSettings, batch: Batch) -> None:

@@ -123,6 +123,8 @@ def mode_lines(answer: Mapping[str, Any], language: Language) -> Iterable[Headli
     if drill := answer.get("drill"):
         minutes, scope = -(-drill["left_s"] // 60), ", ".join(drill["scope"]) or say("armcli.scope-all")
         yield "drill", say("armcli.status-drill", minutes=minutes, actor=drill["actor"] or "-", scope=scope), BAD
+    if walked := answer.get("walk_test"):
+        yield "" if drill else "drill", say("armcli.status-walk", count=len(walked)), BAD
     if partitions := answer.get("partitions"):
         shown = [
             say("armcli.status-partition", name=one["name"], state=say(f"armcli.state-{one['state']}")).render(language)

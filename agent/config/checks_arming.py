@@ -65,6 +65,10 @@ def check_partition(
         if name not in partition.points:
             remedy = did_you_mean(name, partition.points)
             report.error((*at, "entry", position), say("arming.entry-own"), found=shown(name), remedy=remedy)
+        elif (point := points.get(name)) is not None and KINDS[point.kind].class_ != "alarm":
+            found = say("arming.of-kind", place=name, kind=point.kind)
+            rule, remedy = say("arming.entry-alarms"), say("arming.entry-alarms-fix")
+            report.error((*at, "entry", position), rule, found=found, remedy=remedy)
     check_key((*at, "key"), partition, points, report)
 
 

@@ -70,6 +70,7 @@ def status(parts: Parts) -> dict[str, JsonValue]:
         "devices": [device_status(device, parts) for device in parts.config.devices],
         "points": [{**point_status(view), **tested_of(view, parts.engine)} for view in parts.engine.views()],
         "partitions": parts.engine.modes.partition_views(parts.clock.moment()),
+        "walk_test": list(parts.engine.modes.drill.walked),
         "drill": parts.engine.modes.drill_view(parts.clock.moment()),
         "buses": [bus_status(name, bus) for name, bus in parts.buses.items()],
         "eye": dict(child_status(parts.household.eye)),

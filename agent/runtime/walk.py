@@ -106,7 +106,7 @@ class Walks:
     async def _record(self, what: str, actor: str, text: Text, places: tuple[str, ...]) -> None:
         said = text.render(self._parts.config.site.language)
         moment = self._parts.clock.moment()
-        event = new_event(f"campus.test.{what}", Lane.EVENT, moment, drill=bool(places))
+        event = new_event(f"campus.test.{what}", Lane.EVENT, moment)
         data: dict[str, JsonValue] = {"kind": "walk", "actor": actor, "text": said, "points": list(places)}
         await self._desk.tell(replace(event, data=data))
 

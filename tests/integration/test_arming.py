@@ -247,6 +247,7 @@ async def test_a_walk_test_rings_at_nobody_resets_what_it_trips_and_is_remembere
         assert {event["drill"] for event in school.district.events(lane="alarm")} == {True}
         passed = school.district.events(type="campus.test.passed")
         assert {event["data"]["point"] for event in passed} == {"panic", "yard", "gas", "duress"}
+        assert {event["drill"] for event in passed} == {False}, "that it works is no drill"
         assert (await school.district.event(type="campus.test.stopped"))["data"]["kind"] == "walk"
 
         await school.daemon.kill()
