@@ -378,8 +378,10 @@ class Alarms:
         return watch is not None and watch.has_looked and not self._faults.stands(device, None, OFFLINE)
 
     def drills(self, device: str, point: str) -> bool:
-        """Whether what a point tells now is of a drill."""
-        return self.modes.drill.covers(device, point)
+        """Whether what a point shows now is of a drill: it is covered by one, or has an alarm of one."""
+        watch = self._points.get((device, point))
+        alarm = watch.record.alarm if watch else None
+        return self.modes.drill.covers(device, point) or (alarm is not None and alarm.drill)
 
     def faults(self) -> tuple[FaultView, ...]:
         """The faults that stand, oldest first."""

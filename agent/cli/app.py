@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         ("doctor", "agent.cli.doctor"),
         ("events", "agent.cli.events"),
         ("queue", "agent.cli.queue"),
+        ("rules", "agent.cli.rules"),
         ("test", "agent.cli.test"),
         ("partition", "agent.cli.partition"),
         ("drill", "agent.cli.drill"),

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
+from agent.clock import NS_PER_S
 from agent.config.calendar import CalendarSettings
 from agent.config.rulebook import RULES, RuleSettings, SelectorSettings
 from agent.model import Moment
@@ -37,6 +38,8 @@ from agent.texts import Text, say
 __all__ = ["Firing", "RuleView", "Rules"]
 
 Key: TypeAlias = tuple[str, ...]
+CLOCK_STEP_S: Final = 1.0
+"""The wall clock is corrected by milliseconds all the time; when it is set, it leaps."""
 EVERY_EVENT: Final[Key] = ("event",)
 """Where a part listens that names a family of types only."""
 
@@ -60,7 +63,8 @@ class Rules:
         self._inputs = dict(inputs)
         self._rules: dict[str, Rule] = {}
         self._index: dict[Key, list[Asked]] = {}
-        self._due: list[tuple[int, int, Rule]] = []
+        self._due: list[tuple[int, int, int, Rule]] = []
+        """When each rule is due, the first of the configuration first."""
         self._order = itertools.count()
         self._drill = False
         self._seq = 0
@@ -68,6 +72,8 @@ class Rules:
         """The last word on each point and measure, for rules that come later."""
         self._standing: dict[Key, FaultFact] = {}
         self._gone: set[str] = set()
+        self._offset_s: float | None = None
+        """What the wall clock shows more than the boot clock; None while it is not set."""
         self._build(rules, {}, moment)
 
     # --- start, restart, change of configuration
@@ -139,45 +145,47 @@ class Rules:
 
     def take(self, fact: Fact, moment: Moment) -> tuple[Firing, ...]:
         """Judge what a fact may have changed."""
-        now = Now.of(moment, self._calendar)
+        now, touched = self._now(moment)
         match fact:
             case PointFact():
                 key: Key = ("point", fact.device, fact.point)
                 self._known[key] = fact
-                touched = [asked.rule for asked in self._index.get(key, ()) if _hear_point(asked.part, fact)]
+                touched += [asked.rule for asked in self._index.get(key, ()) if _hear_point(asked.part, fact)]
             case MeasureFact():
                 key = ("measure", fact.device, fact.input)
-                if key not in self._index:
-                    return ()
-                self._known[key] = fact
-                touched = [asked.rule for asked in self._index[key] if _hear_measure(asked.part, fact, now)]
+                if key in self._index:
+                    self._known[key] = fact
+                    touched += [asked.rule for asked in self._index[key] if _hear_measure(asked.part, fact, now)]
             case FaultFact():
-                touched = [*self._fault(fact)]
+                touched += [*self._fault(fact)]
             case EventFact():
                 self._seq = max(self._seq, fact.seq)
-                touched = [asked.rule for asked in self._listening(fact) if self._count(asked.part, fact)]
+                touched += [asked.rule for asked in self._listening(fact) if self._count(asked.part, fact)]
             case DrillFact():
-                touched = [*self._drilled(fact.drill)]
+                touched += [*self._drilled(fact.drill)]
         return self._judge(dict.fromkeys(touched), now) if touched else ()
 
     def tick(self, moment: Moment) -> tuple[Firing, ...]:
         """Judge what time may have changed."""
-        now = Now.of(moment, self._calendar)
-        due: list[Rule] = []
+        now, due = self._now(moment)
         while (next_ns := self.next_due_ns()) is not None and next_ns <= now.ns:
-            _, _, rule = heapq.heappop(self._due)
+            *_, rule = heapq.heappop(self._due)
             rule.queued_ns = None
             due.append(rule)
-        return self._judge(due, now)
+        return self._judge(dict.fromkeys(due), now)
 
     def look(self, moment: Moment) -> tuple[Firing, ...]:
-        """Judge every rule."""
+        """Judge every rule; every fault that stands has been told by now."""
+        for rule in self._rules.values():
+            for part in rule.root.walk():
+                if isinstance(part, FaultPart):
+                    part.all_told = True
         return self._judge(self._rules.values(), Now.of(moment, self._calendar))
 
     def next_due_ns(self) -> int | None:
         """The boot clock when `tick` has something to do; None if never."""
         while self._due:
-            queued_ns, _, rule = self._due[0]
+            queued_ns, _, _, rule = self._due[0]
             if queued_ns == rule.queued_ns == rule.due_ns:
                 return queued_ns
             heapq.heappop(self._due)  # its time has moved on, or there is an earlier one
@@ -227,8 +235,8 @@ class Rules:
     def _arrange(self, now: Now) -> None:
         """Make the index and the timers."""
         self._index, self._due = {}, []
-        for rule in self._rules.values():
-            rule.queued_ns = None
+        for place, rule in enumerate(self._rules.values()):
+            rule.place, rule.queued_ns = place, None
             for part in rule.root.walk():
                 for key in keys_of(part):
                     self._index.setdefault(key, []).append(Asked(rule, part))
@@ -290,6 +298,17 @@ class Rules:
     def _count(self, part: Part, event: EventFact) -> bool:
         return isinstance(part, EventPart) and event.drill == self._drill and part.take(event)
 
+    def _now(self, moment: Moment) -> tuple[Now, list[Rule]]:
+        """The time, and the rules that must be judged because the wall clock was set, or lost its quality."""
+        now = Now.of(moment, self._calendar)
+        offset_s = None if now.wall is None else now.wall.timestamp() - now.ns / NS_PER_S
+        before_s, self._offset_s = self._offset_s, offset_s
+        if offset_s is None or before_s is None:
+            is_set = (offset_s is None) != (before_s is None)
+        else:
+            is_set = abs(offset_s - before_s) > CLOCK_STEP_S
+        return now, [rule for rule in self._rules.values() if rule.is_timed] if is_set else []
+
     def _judge(self, rules: Iterable[Rule], now: Now) -> tuple[Firing, ...]:
         firings: list[Firing] = []
         for rule in rules:
@@ -307,7 +326,7 @@ class Rules:
         """A rule stands in the queue once, at its time or before: a time that moves on is found out when it comes."""
         if rule.due_ns is not None and (rule.queued_ns is None or rule.due_ns < rule.queued_ns):
             rule.queued_ns = rule.due_ns
-            heapq.heappush(self._due, (rule.due_ns, next(self._order), rule))
+            heapq.heappush(self._due, (rule.due_ns, rule.place, next(self._order), rule))
 
 
 def event_keys(type_: str, kind: str | None, device: str | None, point: str | None) -> list[Key]:

@@ -7,16 +7,12 @@ below zero. What is remembered is bounded by the configuration.
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final
 
 from agent.clock import NS_PER_S
 from agent.config.calendar import CalendarSettings, WindowSettings
 from agent.config.rulebook import RULES, ConditionSettings, WantedState
 from agent.model import JsonValue
 from agent.rules.facts import FaultFact, Now, Place, PointFact, Truth
-
-MINUTE: Final = timedelta(minutes=1)
-"""Windows begin and end at full minutes; a clock that was set is noticed as soon."""
 
 
 def ns(seconds: float) -> int:
@@ -102,6 +98,8 @@ class FaultPart(Part):
         self._device = device
         self._point = point
         self._standing: set[tuple[str | None, str | None]] = set()
+        self.all_told = False
+        """Every fault that stands has been told: what was not, does not."""
 
     def take(self, fact: FaultFact) -> bool:
         if not self._means(fact):
@@ -112,7 +110,7 @@ class FaultPart(Part):
         return before != bool(self._standing)
 
     def find(self, now: Now) -> Truth:
-        return bool(self._standing)
+        return True if self._standing else False if self.all_told else None
 
     def shown(self, now: Now) -> JsonValue:
         return next(("/".join(part for part in where if part) for where in self._standing), None)
@@ -128,20 +126,22 @@ class WindowPart(Part):
 
     def __init__(self, window: WindowSettings) -> None:
         self.window = window
-        self._looked: tuple[CalendarSettings, datetime] | None = None
+        self._known: tuple[CalendarSettings, datetime, datetime] | None = None
+        """The calendar that was asked, and the span in which the answer is the same."""
         self._holds = False
 
     def find(self, now: Now) -> Truth:
         if now.wall is None:
             return None
-        minute = now.wall.replace(second=0, microsecond=0)
-        if self._looked is None or self._looked[0] is not now.calendar or self._looked[1] != minute:
-            self._looked = (now.calendar, minute)
+        if self._known is None or self._known[0] is not now.calendar or not self._known[1] <= now.wall < self._known[2]:
+            self._known = (now.calendar, now.wall, now.calendar.next_edge(self.window, now.wall))
             self._holds = now.calendar.holds(self.window, now.wall)
         return self._holds
 
     def due_ns(self, now: Now) -> int | None:
-        return now.ns + (ns(MINUTE.total_seconds()) if now.wall is None else to_full_minute_ns(now.wall))
+        if now.wall is None or self._known is None:
+            return None  # the engine notices when the clock is set
+        return now.ns + (self._known[2] - now.wall) // timedelta(microseconds=1) * 1_000
 
     def shown(self, now: Now) -> JsonValue:
         return None if now.wall is None else f"{now.wall:%H:%M}"
@@ -210,12 +210,6 @@ def place_of(ref: str) -> Place:
     """`canteen/fan` as device and point."""
     device, _, name = ref.partition("/")
     return device, name
-
-
-def to_full_minute_ns(wall: datetime) -> int:
-    """How long until the next full minute."""
-    rest = MINUTE - timedelta(seconds=wall.second, microseconds=wall.microsecond)
-    return rest // timedelta(microseconds=1) * 1_000
 
 
 def whole(value: JsonValue) -> int:

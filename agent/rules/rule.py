@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from hashlib import sha256
 from typing import Final
 
@@ -17,8 +17,6 @@ from agent.texts import Text
 
 REASONS: Final = 8
 """How many conditions an event names; a rule with more is looked at in the configuration."""
-STEP: Final = timedelta(minutes=2)
-"""A window is looked at every minute; more in between is time that nobody watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +62,8 @@ class Rule:
         self._window = WindowPart(settings.when) if settings.when is not None else None
         whole: Part = GroupPart([self._window, self._condition], every=True) if self._window else self._condition
         self.root = LastingPart(whole, settings.hold_s)
+        self.is_timed = any(isinstance(part, WindowPart) for part in self.root.walk())
+        """Whether it looks at the wall clock."""
         self._absent = [part for part in self._condition.walk() if isinstance(part, AbsentPart)]
         for part in self._absent:
             part.reset(now_ns)
@@ -74,8 +74,11 @@ class Rule:
         self.count = 0
         self.open: bool | None = None
         """Whether its window was open when that was known last."""
-        self._looked: datetime | None = None
+        self._saved_at: datetime | None = None
+        """When `open` was saved, until it was looked at again: the window may have closed and opened meanwhile."""
         self.due_ns: int | None = None
+        self.place = 0
+        """Its place in the configuration."""
         self.queued_ns: int | None = None
         """When it comes up in the engine's queue, at `due_ns` or before."""
         self.seq = 0
@@ -127,11 +130,6 @@ class Rule:
             self.settings, self.truth, self.holds, self.since_ns, self.acted_ns, self.count, tuple(conditions)
         )
 
-    def reopened(self, since: datetime, now: Now) -> bool:
-        """Whether the window, open at `since` and now, was closed in between."""
-        assert now.wall is not None, "asked while the clock is set"
-        return self._window is not None and now.calendar.next_change(self._window.window, since) <= now.wall
-
     def state(self) -> dict[str, JsonValue]:
         """What must outlive a restart, with the times as they are."""
         return {
@@ -144,23 +142,21 @@ class Rule:
             "parts": [part.dump() for part in self.root.walk()],
         }
 
-    def resume(self, looked: datetime | None) -> None:
-        """Go on from what was saved when the wall clock showed `looked`."""
-        self._looked = looked
+    def resume(self, saved_at: datetime | None) -> None:
+        """Go on from what was saved when the wall clock showed `saved_at`."""
+        self._saved_at = saved_at
 
     def _look_at_window(self, window: WindowPart, now: Now) -> None:
         """What must not be absent is waited for from the window's beginning on."""
         is_open = window.find(now)
         if is_open is None or now.wall is None:
             return
-        gap = self._looked is not None and now.wall - self._looked > STEP
-        if is_open and (
-            self.open is False or (self.open and gap and self._looked and self.reopened(self._looked, now))
-        ):
+        away = self._saved_at is not None and now.calendar.next_change(window.window, self._saved_at) <= now.wall
+        if is_open and (self.open is False or (self.open and away)):
             for part in self._absent:
                 part.reset(now.ns)
         self.open = is_open
-        self._looked = now.wall
+        self._saved_at = None
 
     def _views(self, part: Part, depth: int, now: Now) -> list[ConditionView]:
         inner = part.parts[0] if isinstance(part, LastingPart) and part.settings else part

@@ -57,6 +57,7 @@ SAVE_AFTER_S: Final = 1.0
 TURN: Final = 64
 """Facts judged before others get their turn: well under 10 ms."""
 LONGEST_NAP_S: Final = 60.0
+"""How often all points are looked at, whatever was told: a walk test, for one, covers points and saves nothing."""
 
 
 class RuleDesk:
@@ -81,6 +82,7 @@ class RuleDesk:
         self._seq = journal.head.seq
         self._drill = False
         self._save_ns: int | None = None
+        self._looked_ns = clock.boottime_ns()
         now = config()
         self._rules = Rules(now.rules, now.calendar, inputs_of(now), clock.moment())
 
@@ -108,6 +110,8 @@ class RuleDesk:
                 changed[owner, point] = None
             elif f"{prefix}/" == FAULT_PREFIX:
                 changed.update(dict.fromkeys(self._fault_changed(rest)))
+            else:  # a drill or a partition: it may concern any point
+                changed.update(dict.fromkeys(self._rules.points))
         if device is not None:
             changed.update(dict.fromkeys(place for place in self._rules.points if place[0] == device))
         for place in changed:
@@ -154,6 +158,10 @@ class RuleDesk:
             await self._reconfigure()
         if self._all_anew:
             await self._tell_all()
+        if self._clock.boottime_ns() - self._looked_ns >= LONGEST_NAP_S * NS_PER_S:
+            self._looked_ns = self._clock.boottime_ns()
+            for place in self._rules.points:
+                self._look(place)
         firings: list[Firing] = []
         for _ in range(min(TURN, len(self._queue))):
             firings += self._judge(self._queue.popleft())
@@ -177,12 +185,13 @@ class RuleDesk:
         return firings
 
     async def _nap(self) -> None:
-        if self._queue or self._reload or self._all_anew:
-            await asyncio.sleep(0)
-            return
+        """Until something comes, or is due; others get their turn in any case."""
         now_ns = self._clock.boottime_ns()
         times = [due for due in (self._rules.next_due_ns(), self._save_ns) if due is not None]
-        nap_s = min([LONGEST_NAP_S, *(max(0, due - now_ns) / NS_PER_S for due in times)])
+        nap_s = min([LONGEST_NAP_S, *((due - now_ns) / NS_PER_S for due in times)])
+        if nap_s <= 0 or self._queue or self._reload or self._all_anew:
+            await asyncio.sleep(0)
+            return
         sleeper = asyncio.ensure_future(self._clock.sleep(nap_s))
         woken = asyncio.ensure_future(self._news.wait())
         try:

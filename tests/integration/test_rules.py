@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
+
+from agent.cli import main
 from agent.demo.module import Modules
 from agent.journal import verify_path
 from agent.model import Site
@@ -130,7 +133,13 @@ async def a_school(folder: Path) -> AsyncIterator[School]:
     assert report.ok, report
 
 
-async def test_two_inputs_become_an_alarm_with_actions_that_is_acknowledged_and_reset(tmp_path: Path) -> None:
+async def test_two_inputs_become_an_alarm_with_actions_that_is_acknowledged_and_reset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(*argv: str) -> str:
+        assert main(["--config", str(tmp_path / "agent.toml"), "--lang", "en", "rules", *argv]) == 0
+        return capsys.readouterr().out
+
     async with a_school(tmp_path) as school:
         school.gas[0] = 345
         school.modules.release(1, FAN)
@@ -146,7 +155,10 @@ async def test_two_inputs_become_an_alarm_with_actions_that_is_acknowledged_and_
         await until(lambda: school.coil(VALVE), "the valve is switched")
         command = await school.district.event(type="campus.command.received")
         assert (command["data"]["actor"], command["data"]["verb"]) == ("rule:gas-and-fan", "output")
-        assert (await school.rule("gas-and-fan"))["state"] == "holds"
+        shown = await asyncio.to_thread(said, "list")
+        assert "gas-and-fan  燃气浓度升高且风机停转  gas leak  holds" in shown
+        assert "✓ gas/lel above 10  [34.5]" in shown
+        assert "✓ canteen/fan is off, for 100ms  [off]" in shown
 
         assert (await school.district.command("ack", RULE, actor="值班员"))["ok"]
         acknowledged = await school.event("campus.alarm.acknowledged", "gas-and-fan")
@@ -159,6 +171,8 @@ async def test_two_inputs_become_an_alarm_with_actions_that_is_acknowledged_and_
         state = school.district.last("state/rules/gas-and-fan")
         assert state is not None
         assert state.value["state"] == "idle"
+    replayed = await asyncio.to_thread(said, "test", str(tmp_path / "journal.db"))
+    assert "the rule gas-and-fan needs measured values (gas/lel)" in replayed
 
 
 async def test_counts_outlive_a_power_cut_and_a_changed_rule_starts_afresh(tmp_path: Path) -> None:

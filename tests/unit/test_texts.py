@@ -28,6 +28,8 @@ FAMILIES = {
     "cli.button-*": "agent/cli/test.py",
     "cli.mark-*": "agent/cli/events.py",
     "cli.proof-*": "agent/cli/events.py",
+    "cli.rule-*": "agent/cli/rules.py",
+    "cli.then-*": "agent/cli/rules.py",
 }
 
 

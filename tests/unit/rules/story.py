@@ -11,7 +11,7 @@ from agent.config.calendar import CalendarSettings
 from agent.config.merge import frozen
 from agent.config.rulebook import RuleSettings
 from agent.rules.engine import Firing, Rules
-from agent.rules.facts import DrillFact, EventFact, Fact, FaultFact, MeasureFact, PointFact
+from agent.rules.facts import OFFLINE, DrillFact, EventFact, Fact, FaultFact, MeasureFact, PointFact
 from agent.rules.parts import place_of
 from agent.units import FROM_TOML
 
@@ -93,7 +93,12 @@ class School:
         """A fact, as the runtime hands it on."""
         key = tuple(str(getattr(fact, name, "")) for name in ("device", "point", "input", "fault", "drill"))
         if not isinstance(fact, EventFact):
+            self._facts.pop(key, None)  # the order is that of the last words
             self._facts[key] = fact
+        if isinstance(fact, FaultFact) and fact.fault == OFFLINE and fact.stands:
+            gone = [known for known, one in self._facts.items() if isinstance(one, MeasureFact)]
+            for known in gone:  # a device that is away measures nothing after a start
+                del self._facts[known]
         self._rings(self.engine.take(fact, self.clock.moment()))
 
     def save(self) -> None:
