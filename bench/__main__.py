@@ -88,6 +88,20 @@ async def run_dc09() -> list[Result]:
     return await dc09.measure()
 
 
+async def run_noise() -> list[Result]:
+    """What drivers of lines make of noise."""
+    from bench import noise
+
+    return await asyncio.to_thread(noise.measure)
+
+
+async def run_panels() -> list[Result]:
+    """From a panel's report to its acknowledgement."""
+    from bench import panels
+
+    return await panels.measure()
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "latency": run_latency,
     "durable": run_durable,
@@ -101,6 +115,8 @@ BENCHES: Final[Mapping[str, Bench]] = {
     "analysis": run_analysis,
     "evidence": run_evidence,
     "dc09": run_dc09,
+    "panels": run_panels,
+    "noise": run_noise,
 }
 
 

@@ -49,11 +49,13 @@ class Strays:
         self._known: dict[Input, _Stray] = {}
 
     def look(self, device: str, name: str, sample: Sample, batch: Batch, faults: FaultBook) -> StrayView | None:
-        """Take a sample that no point has; tell it if it is active and new. Return it if it is active."""
-        if sample.kind is None or not sample.value:
+        """Take a sample that no point has; tell it if it is active, new, and has a kind. Return it if it is active."""
+        if not sample.value:
             return None
         detail = detail_of(sample.detail, batch.language)
         view = StrayView(device, sample.input, sample.kind, detail, sample.also)
+        if sample.kind is None:  # a street's remote controls, a module's unused inputs: for who looks for them
+            return view
         stray = self._known.get(sample.input)
         if stray and batch.now_ns - stray.told_ns < TELL_AGAIN_S * NS_PER_S:
             stray.left_out += 1

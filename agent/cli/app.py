@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, Sequence[tuple[str, str]]]] = {
         ("queue", "agent.cli.queue"),
         ("rules", "agent.cli.rules"),
         ("test", "agent.cli.test"),
+        ("learn", "agent.cli.learn"),
         ("partition", "agent.cli.partition"),
         ("drill", "agent.cli.drill"),
         ("camera", "agent.cli.camera"),

@@ -11,6 +11,7 @@ from agent.control import Methods, Peer
 from agent.control.server import Call, Params
 from agent.model import Command, JsonValue, Lane, Stored
 from agent.runtime.desk import AlarmDesk
+from agent.runtime.lessons import Lessons
 from agent.runtime.status import Parts, bus_status, status
 from agent.runtime.walk import Walks
 from agent.texts import Spoken, say
@@ -43,6 +44,7 @@ class ControlMethods:
         self._more = more
         self._tails: set[asyncio.Queue[Stored]] = set()
         self._walks = Walks(parts, desk)
+        self._lessons = Lessons(desk)
         parts.journal.on_stored(self._fan_out)
 
     def methods(self) -> Methods:
@@ -70,6 +72,7 @@ class ControlMethods:
                 "events-tail": self._events_tail,
                 "test-buttons": self._walks.walk,
                 "test-path": self._parts.paths.test,
+                "learn": self._lessons.learn,
                 **household.cameras.streams(),
             },
         )
