@@ -21,7 +21,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator
 
-from agent.driver import BadFrame, BadSetting, Detail, Input, Sample, pulse, say
+from agent.driver import BadFrame, BadSetting, Detail, Input, Sample, Text, pulse, say
 
 NEW: Final = 1
 RESTORE: Final = 3
@@ -162,6 +162,23 @@ def is_about_user(code: str) -> bool:
     return code in USER_CODES or "400" <= code <= "415"
 
 
+NAMED: Final = _codes(
+    "100 101 102 110 111 112 113 114 115 116 117 118 120 121 122 123 124 125 126 130 131 132 133 134 135 136 137",
+    "138 139 140 141 142 143 144 145 146 147 150 151 152 153 154 155 156 157 158 159 161 162 163 200 201 202 203",
+    "204 205 206 300 301 302 303 304 305 306 307 308 309 310 311 312 313 314 320 321 322 323 324 330 331 332 333",
+    "334 335 336 337 338 339 341 342 343 344 350 351 352 353 354 355 356 370 371 372 373 374 375 376 377 378 380",
+    "381 382 383 384 389 391 392 393 400 401 402 403 406 407 408 409 421 422 423 424 425 426 427 441 442 450 451",
+    "452 453 454 455 456 457 461 570 571 572 573 574 601 602 603 604 605 606 607 608 621 622 623 624 625 626 627",
+    "628",
+)
+"""Codes that have their words in the catalogue (`contactid.code-130`)."""
+
+
+def words(code: str) -> Text:
+    """What a code says, for people."""
+    return say(f"contactid.code-{code if code in NAMED else 'other'}", code=code)
+
+
 # --- inputs
 
 ACCOUNT: Final = re.compile(r"[0-9A-F]{3,16}")
@@ -234,7 +251,7 @@ def samples(
 
 def detail(report: Report) -> Detail:
     """What a report says beside its value. 00 and 000 say nothing (DC-05)."""
-    found: dict[str, str] = {"account": report.account, "code": report.code}
+    found: dict[str, str | Text] = {"account": report.account, "code": report.code, "event": words(report.code)}
     if report.partition != "00":
         found["partition"] = report.partition
     if report.zone != "000":

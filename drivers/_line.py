@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 from agent.driver import NS_PER_S, BadFrame, DeviceError, Link, SerialLine, say
 
+RETRY_CAP_S: Final = 5.0
+"""A port that is opened in vain costs nobody anything, and a host that is not heard may have an alarm."""
 SUBJECTS_KEPT: Final = 1_024
 """Zones, users or buttons whose last report is remembered, to know its copies."""
 FRAMES_AT_ONCE: Final = 32

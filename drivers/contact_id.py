@@ -13,7 +13,7 @@ from pydantic import AfterValidator
 from agent.driver import BadFrame, BadSetting, Duration, Field, Input, Link, SerialDriver, say
 from drivers._contact_id import RELEASE_AFTER_S, Account, PanelInputs, Report, decode_block
 from drivers._contact_id_host import COPIES_WINDOW_S, Reports
-from drivers._line import REJECTED_BYTES, Reject, serve
+from drivers._line import REJECTED_BYTES, RETRY_CAP_S, Reject, serve
 
 BLANKS: Final = b" \t\0"
 """What may stand between the parts of a block, and says nothing."""
@@ -112,6 +112,7 @@ class ContactId(SerialDriver):
     """
 
     name: ClassVar[str] = "contact-id"
+    retry_cap_s: ClassVar[float] = RETRY_CAP_S
 
     accounts: tuple[Account, ...] = Field(min_length=1, max_length=256, description="the hosts' accounts, of 4 digits")
     ack: Annotated[str, AfterValidator(_ack)] = Field(

@@ -29,7 +29,7 @@ from agent.driver import (
     pulse,
     say,
 )
-from drivers._line import Copies, Matched, serve
+from drivers._line import RETRY_CAP_S, Copies, Matched, serve
 
 CODE_BYTES: Final = 3
 ID_DIGITS: Final = 5
@@ -121,6 +121,7 @@ class Ev1527(SerialDriver):
     """
 
     name: ClassVar[str] = "ev1527"
+    retry_cap_s: ClassVar[float] = RETRY_CAP_S
     supervised: ClassVar[bool] = False
 
     baudrate: Baudrate = Field(9600, description="speed of the line; the RF bridge has 19200")

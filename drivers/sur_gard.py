@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 from agent.driver import BadFrame, Baudrate, Duration, Field, Input, Link, Sample, SerialDriver, pulse
 from drivers._contact_id import RELEASE_AFTER_S, Account, PanelInputs, Report, decode_event
 from drivers._contact_id_host import COPIES_WINDOW_S, Reports
-from drivers._line import Terminated, serve
+from drivers._line import RETRY_CAP_S, Terminated, serve
 
 END: Final = b"\x14"
 ACK: Final = b"\x06"
@@ -88,6 +88,7 @@ class SurGard(SerialDriver):
     """
 
     name: ClassVar[str] = "sur-gard"
+    retry_cap_s: ClassVar[float] = RETRY_CAP_S
 
     baudrate: Baudrate = Field(
         9600, description="speed of the line: MLR2000 9600 8N1, MLR2-E 19200 7E1, older 1200 7E1"

@@ -35,7 +35,7 @@ from agent.driver import (
     pulse,
     say,
 )
-from drivers._line import Copies, Repeating, Terminated, serve
+from drivers._line import RETRY_CAP_S, Copies, Repeating, Terminated, serve
 
 if TYPE_CHECKING:
     import regex
@@ -227,6 +227,7 @@ class TextDevice(SerialDriver):
     """
 
     name: ClassVar[str] = "text"
+    retry_cap_s: ClassVar[float] = RETRY_CAP_S
 
     preset: Literal["gst"] | None = Field(None, description="a device whose lines are known")
     pattern: tuple[Pattern, ...] = Field(

@@ -14,7 +14,7 @@ from agent.bus import Bus
 from agent.clock import NS_PER_S, Clock
 from agent.config.models import Config, DeviceSettings
 from agent.control.protocol import text_json
-from agent.driver import BusDriver
+from agent.driver import BusDriver, SerialDriver
 from agent.journal import Journal
 from agent.kinds import KINDS
 from agent.model import JsonValue
@@ -204,6 +204,8 @@ def inventory(device: DeviceSettings, parts: Parts) -> dict[str, JsonValue]:
     """One device as `inventory/{device}` carries it."""
     link = parts.links[device.id]
     port = next((bus.port for bus in parts.config.buses if bus.id == device.bus), None)
+    if isinstance(device.settings, SerialDriver):
+        port = device.settings.port
     address = urlsplit(port)._replace(query="", fragment="").geturl() if port else None
     if isinstance(device.settings, BusDriver) and address:
         address = f"{address}#{device.settings.bus_address()}"

@@ -30,6 +30,7 @@ FAMILIES = {
     "cli.proof-*": "agent/cli/events.py",
     "cli.rule-*": "agent/cli/rules.py",
     "cli.then-*": "agent/cli/rules.py",
+    "contactid.code-*": "drivers/_contact_id.py",
 }
 
 

@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.driver import BadFrame, Sample
+from agent.driver import BadFrame, Sample, Text
 from agent.kinds import KINDS
+from agent.texts import room_texts
 from drivers._contact_id import (
+    NAMED,
     PanelInputs,
     Report,
     check_digit,
@@ -16,6 +18,7 @@ from drivers._contact_id import (
     names,
     samples,
     total,
+    words,
 )
 
 ONE = PanelInputs(("1234",))
@@ -116,11 +119,19 @@ def test_a_code_that_nobody_knows_is_as_loud_as_its_group(code: str, kind: str) 
     assert kind_of(code) == kind
 
 
+def test_every_code_that_has_words_has_them_in_the_catalogue() -> None:
+    assert {f"code-{code}" for code in NAMED} | {"code-other", "account"} == set(room_texts("contactid"))
+    assert words("7FF").render("en") == "code 7FF"
+
+
 def test_a_report_is_one_sample_with_the_names_a_point_may_use() -> None:
     (sample,) = said("113001003")
     assert (sample.input, sample.also) == ("130/003", ("zone-003", "130"))
     assert (sample.value, sample.kind, sample.press, sample.hold_s) == (True, "intrusion", True, None)
-    assert sample.detail == {"account": "1234", "code": "130", "partition": "01", "zone": "003"}
+    event = sample.detail["event"]
+    assert isinstance(event, Text)
+    assert (event.render("zh-CN"), event.render("en")) == ("入侵", "burglary")
+    assert sample.detail == {"account": "1234", "code": "130", "event": event, "partition": "01", "zone": "003"}
     (sample,) = said("R13001003")
     assert (sample.input, sample.value, sample.press) == ("130/003", False, False)
     (sample,) = said("P13001003")
