@@ -107,7 +107,7 @@ class Board:
             "eye": {"up": eye.get("state") in EYE_UP, "error": said_of(eye.get("error"))},
             "uplink": fields(status.get("uplink")).get("connected") is True,
             "site": self._site,
-            "drill": isinstance(status.get("drill"), dict),
+            "drill": drilling(status),
             "alarms": [alarm_of(point) for point in items(status.get("points")) if shows(point)],
             "cameras": self._cameras,
         }
@@ -128,6 +128,11 @@ def shows(point: Fields) -> bool:
     """Whether a point's alarm stands and may be seen here: a silent one (duress) must not show on site."""
     kind = KINDS.get(str(point.get("kind")))
     return point.get("state") in STANDING and kind is not None and kind.class_ == "alarm" and not kind.silent
+
+
+def drilling(status: Fields) -> bool:
+    """Whether a drill goes on; an older core knows of none."""
+    return isinstance(status.get("drill"), dict)
 
 
 def alarm_of(point: Fields) -> Fields:

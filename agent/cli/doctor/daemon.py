@@ -33,6 +33,8 @@ async def told(subject: Subject) -> Sequence[Finding]:
     found += [judge.child(name, status[name]) for name in ("eye", "console") if status.get(name)]
     if status.get("cameras"):
         found.append(judge.cameras("cameras", status["cameras"]))
+    if status.get("drill"):
+        found.append(judge.drill("drill", status["drill"]))
     if status["refused"]:
         message = say("doctor.refused", count=status["refused"])
         found.append(warn("refused", message, say("doctor.refused-remedy")))

@@ -118,6 +118,13 @@ def receipts(name: str, state: str) -> Finding:
     return warn(name, say("doctor.receipts-never"), say("doctor.receipts-never-remedy"))
 
 
+def drill(name: str, told: Mapping[str, Any]) -> Finding:
+    """A drill that was forgotten keeps the police away."""
+    minutes, scope = -(-told["left_s"] // 60), ", ".join(told["scope"]) or say("armcli.scope-all")
+    message = say("armcli.status-drill", minutes=minutes, actor=told["actor"] or "-", scope=scope)
+    return warn(name, message, say("armcli.drill-remedy"))
+
+
 def device(name: str, state: Mapping[str, Any]) -> Finding:
     """Judge one device by the running daemon's `status`."""
     if state["state"] == "online":

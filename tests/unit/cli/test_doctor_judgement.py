@@ -35,6 +35,13 @@ def test_the_clock() -> None:
     assert level(judge.clock("clock", True, datetime(1970, 1, 1, tzinfo=UTC), NOW)) == "fail"
 
 
+def test_a_drill_that_goes_on_is_worth_a_word() -> None:
+    assert level(judge.drill("drill", {"left_s": 61, "scope": [], "actor": None})) == "warn"
+    found = judge.drill("drill", {"left_s": 61, "scope": ["guardroom/panic"], "actor": "校长"})
+    assert "2 分钟" in (said := found.message.render("zh-CN"))
+    assert "guardroom/panic" in said
+
+
 @pytest.mark.parametrize(
     ("disk", "expected"),
     [

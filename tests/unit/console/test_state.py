@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import SimClock
-from agent.console.state import WATCHER_LIMIT, Board, TooMany, alarm_of, camera_of, shows
+from agent.console.state import WATCHER_LIMIT, Board, TooMany, alarm_of, camera_of, drilling, shows
 from agent.control import ControlClient
 
 values: st.SearchStrategy[Any] = st.recursive(
@@ -67,3 +67,11 @@ async def test_pages_are_limited_and_a_missing_core_is_told(tmp_path: Path) -> N
     for page in pages:
         await page.aclose()
     await board.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [({}, False), ({"drill": None}, False), ({"drill": {"left_s": 60}}, True), ({"drill": 1}, False)],
+)
+def test_the_page_says_that_a_drill_goes_on(status: dict[str, Any], shown: bool) -> None:
+    assert drilling(status) is shown
