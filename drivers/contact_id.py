@@ -113,6 +113,7 @@ class ContactId(SerialDriver):
 
     name: ClassVar[str] = "contact-id"
     retry_cap_s: ClassVar[float] = RETRY_CAP_S
+    tells_events: ClassVar[bool] = True
 
     accounts: tuple[Account, ...] = Field(min_length=1, max_length=256, description="the hosts' accounts, of 4 digits")
     ack: Annotated[str, AfterValidator(_ack)] = Field(

@@ -122,6 +122,7 @@ class Ev1527(SerialDriver):
 
     name: ClassVar[str] = "ev1527"
     retry_cap_s: ClassVar[float] = RETRY_CAP_S
+    tells_events: ClassVar[bool] = True
     supervised: ClassVar[bool] = False
 
     baudrate: Baudrate = Field(9600, description="speed of the line; the RF bridge has 19200")

@@ -89,6 +89,7 @@ class SurGard(SerialDriver):
 
     name: ClassVar[str] = "sur-gard"
     retry_cap_s: ClassVar[float] = RETRY_CAP_S
+    tells_events: ClassVar[bool] = True
 
     baudrate: Baudrate = Field(
         9600, description="speed of the line: MLR2000 9600 8N1, MLR2-E 19200 7E1, older 1200 7E1"

@@ -228,6 +228,7 @@ class TextDevice(SerialDriver):
 
     name: ClassVar[str] = "text"
     retry_cap_s: ClassVar[float] = RETRY_CAP_S
+    tells_events: ClassVar[bool] = True
 
     preset: Literal["gst"] | None = Field(None, description="a device whose lines are known")
     pattern: tuple[Pattern, ...] = Field(
