@@ -102,6 +102,13 @@ async def run_panels() -> list[Result]:
     return await panels.measure()
 
 
+async def run_rules() -> list[Result]:
+    """A pass over 500 rules."""
+    from bench import rules
+
+    return await asyncio.to_thread(rules.measure)
+
+
 BENCHES: Final[Mapping[str, Bench]] = {
     "latency": run_latency,
     "durable": run_durable,
@@ -117,6 +124,7 @@ BENCHES: Final[Mapping[str, Bench]] = {
     "dc09": run_dc09,
     "panels": run_panels,
     "noise": run_noise,
+    "rules": run_rules,
 }
 
 

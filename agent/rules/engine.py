@@ -104,7 +104,7 @@ class Rules:
         for event in events:
             for asked in self._listening(event):
                 if event.seq > asked.rule.seq:
-                    self._count(asked.part, event)
+                    self._count(asked, event)
             self._seq = max(self._seq, event.seq)
 
     def reconfigure(
@@ -144,35 +144,34 @@ class Rules:
         return self._points
 
     def take(self, fact: Fact, moment: Moment) -> tuple[Firing, ...]:
-        """Judge what a fact may have changed."""
-        now, touched = self._now(moment)
+        """Judge what a fact may have changed, after what time has changed before it."""
+        now, timed = self._now(moment)
+        firings = self._judge(dict.fromkeys([*timed, *self._overdue(now)]), now)
         match fact:
             case PointFact():
                 key: Key = ("point", fact.device, fact.point)
                 self._known[key] = fact
-                touched += [asked.rule for asked in self._index.get(key, ()) if _hear_point(asked.part, fact)]
+                touched = [asked for asked in self._index.get(key, ()) if _hear_point(asked.part, fact)]
             case MeasureFact():
                 key = ("measure", fact.device, fact.input)
+                touched = []
                 if key in self._index:
                     self._known[key] = fact
-                    touched += [asked.rule for asked in self._index[key] if _hear_measure(asked.part, fact, now)]
+                    touched = [asked for asked in self._index[key] if _hear_measure(asked.part, fact, now)]
             case FaultFact():
-                touched += [*self._fault(fact)]
+                touched = [*self._fault(fact)]
             case EventFact():
                 self._seq = max(self._seq, fact.seq)
-                touched += [asked.rule for asked in self._listening(fact) if self._count(asked.part, fact)]
+                touched = [asked for asked in self._listening(fact) if self._count(asked, fact)]
             case DrillFact():
-                touched += [*self._drilled(fact.drill)]
-        return self._judge(dict.fromkeys(touched), now) if touched else ()
+                touched = [*self._drilled(fact.drill)]
+        changed = {asked.rule: None for asked in touched if asked.part.find(now) != asked.part.truth}
+        return firings + self._judge(changed, now) if changed else firings
 
     def tick(self, moment: Moment) -> tuple[Firing, ...]:
         """Judge what time may have changed."""
-        now, due = self._now(moment)
-        while (next_ns := self.next_due_ns()) is not None and next_ns <= now.ns:
-            *_, rule = heapq.heappop(self._due)
-            rule.queued_ns = None
-            due.append(rule)
-        return self._judge(dict.fromkeys(due), now)
+        now, timed = self._now(moment)
+        return self._judge(dict.fromkeys([*timed, *self._overdue(now)]), now)
 
     def look(self, moment: Moment) -> tuple[Firing, ...]:
         """Judge every rule; every fault that stands has been told by now."""
@@ -261,7 +260,7 @@ class Rules:
                     if standing.fault == part.fault:
                         part.take(standing)
 
-    def _fault(self, fact: FaultFact) -> Iterator[Rule]:
+    def _fault(self, fact: FaultFact) -> Iterator[Asked]:
         key: Key = (fact.device or "", fact.point or "", fact.fault)
         if fact.stands:
             self._standing[key] = fact
@@ -269,25 +268,25 @@ class Rules:
             self._standing.pop(key, None)
         for asked in self._index.get(("fault", fact.fault), ()):
             if isinstance(asked.part, FaultPart) and asked.part.take(fact):
-                yield asked.rule
+                yield asked
         if fact.fault == OFFLINE and fact.stands and fact.device is not None:
             for known in [known for known in self._known if known[:2] == ("measure", fact.device)]:
                 del self._known[known]
             for asked in self._index.get(("measured by", fact.device), ()):
                 if isinstance(asked.part, MeasurePart | RatePart):
                     asked.part.lose()
-                    yield asked.rule
+                    yield asked
 
-    def _drilled(self, drill: bool) -> Iterator[Rule]:
+    def _drilled(self, drill: bool) -> Iterator[Asked]:
         if drill == self._drill:
             return
         self._drill = drill
         for rule in self._rules.values():
-            listening = [part for part in rule.root.walk() if isinstance(part, EventPart)]
-            for part in listening:
-                part.forget()
-            if listening:
-                yield rule
+            for part in rule.root.walk():
+                if isinstance(part, EventPart):
+                    part.forget()
+                    rule.touched = True
+                    yield Asked(rule, part)
 
     def _listening(self, fact: EventFact) -> list[Asked]:
         """The parts that may mean an event, each once."""
@@ -295,8 +294,21 @@ class Rules:
         found = [asked for key in keys for asked in self._index.get(key, ())]
         return [*{id(asked.part): asked for asked in found}.values()]  # a sequence has a key for every step
 
-    def _count(self, part: Part, event: EventFact) -> bool:
-        return isinstance(part, EventPart) and event.drill == self._drill and part.take(event)
+    def _count(self, asked: Asked, event: EventFact) -> bool:
+        part = asked.part
+        if not isinstance(part, EventPart) or event.drill != self._drill or not part.take(event):
+            return False
+        asked.rule.touched = True  # to be saved, also where nothing comes of it now
+        return True
+
+    def _overdue(self, now: Now) -> list[Rule]:
+        """Take the rules whose time has come from the queue."""
+        due: list[Rule] = []
+        while self._due and (next_ns := self.next_due_ns()) is not None and next_ns <= now.ns:
+            *_, rule = heapq.heappop(self._due)
+            rule.queued_ns = None
+            due.append(rule)
+        return due
 
     def _now(self, moment: Moment) -> tuple[Now, list[Rule]]:
         """The time, and the rules that must be judged because the wall clock was set, or lost its quality."""

@@ -64,7 +64,7 @@ class EventsPart(EventPart):
         return len(self._seen) >= self._wanted.at_least
 
     def due_ns(self, now: Now) -> int | None:
-        return next(iter(self._seen.values())) + self._within_ns + 1 if self._seen else None
+        return next(iter(self._seen.values())) + self._within_ns + 1 if self._seen and self.truth else None
 
     def shown(self, now: Now) -> JsonValue:
         self._expire(now)

@@ -61,7 +61,7 @@ class Rule:
         self._condition = build(settings.condition, inputs)
         self._window = WindowPart(settings.when) if settings.when is not None else None
         whole: Part = GroupPart([self._window, self._condition], every=True) if self._window else self._condition
-        self.root = LastingPart(whole, settings.hold_s)
+        self.root: Part = LastingPart(whole, settings.hold_s) if settings.hold_s else whole
         self.is_timed = any(isinstance(part, WindowPart) for part in self.root.walk())
         """Whether it looks at the wall clock."""
         self._absent = [part for part in self._condition.walk() if isinstance(part, AbsentPart)]
@@ -97,7 +97,7 @@ class Rule:
     def judge(self, now: Now) -> Firing | None:
         """Find out whether it holds now; return the change. What is not known changes nothing."""
         self.touched = True
-        if self._window is not None:
+        if self._window is not None and self._absent:
             self._look_at_window(self._window, now)
         self.truth = self.root.judge(now)
         if self.truth is None or self.truth == self.holds:
