@@ -2,7 +2,7 @@
 
 Source: 3GPP TS 23.040, 9.1.2.3 (semi-octets), 9.1.2.5 (addresses), 9.2.2.2 (SUBMIT), 9.2.2.3 (STATUS-REPORT), 9.2.3.12
 (validity), 9.2.3.15 (status), 9.2.3.24.1 (concatenation); TS 23.038, 4 (data coding), 6.1.2.1 (packing), 6.2.1 (default
-alphabet). Written here because the libraries that encode have not been maintained for years (docs/decisions/0008).
+alphabet). Written here because the libraries that encode have not been maintained for years (docs/decisions/0009).
 """
 
 import re

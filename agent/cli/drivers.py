@@ -116,16 +116,18 @@ def is_supervised(driver: "type[Plugin]") -> bool:
 
 
 def array_of(driver: "type[Plugin]") -> str:
-    """Where the configuration names it: `device` or `camera`."""
-    from agent.driver import CameraDriver
+    """Where the configuration names it: `device`, `camera` or `path`."""
+    from agent.driver import CameraDriver, PathDriver
 
+    if issubclass(driver, PathDriver):
+        return "path"
     return "camera" if issubclass(driver, CameraDriver) else "device"
 
 
 def place_of(driver: "type[Plugin]") -> str:
     """Which sentence says where it belongs."""
-    if array_of(driver) == "camera":
-        return "of-camera"
+    if (array := array_of(driver)) != "device":
+        return f"of-{array}"
     return "on-bus" if needs_bus(driver) else "off-bus"
 
 

@@ -48,6 +48,7 @@ def is_fine(answer: Mapping[str, Any]) -> bool:
         and not answer["faults"]
         and all(device["state"] == "online" for device in answer["devices"])
         and all(bus["open"] for bus in answer["buses"])
+        and not any(path["state"] == "failing" for path in answer.get("paths", ()))
         and not any(process["error"] for process in processes(answer))
     )
 
@@ -217,6 +218,12 @@ def tables(
             for point in answer["points"]
         ],
     )
+    if answer.get("paths"):
+        yield (
+            "cli.head-paths",
+            ("cli.col-path", "cli.col-name", "cli.col-driver", "cli.col-state", "cli.col-heard", "cli.col-error"),
+            [path_row(env, path) for path in answer["paths"]],
+        )
     if answer["buses"]:
         yield (
             "cli.head-buses",
@@ -240,6 +247,16 @@ def device_row(env: Environment, device: Mapping[str, Any]) -> "list[str | Style
         styled(word("state", device_state(device), env.language), GOOD if online else BAD),
         env.pick(device["error"]),
     ]
+
+
+def path_row(env: Environment, path: Mapping[str, Any]) -> "list[str | Styled]":
+    """A second path: is it there, when did it answer last, what waits for it."""
+    style = {"ok": GOOD, "failing": BAD}.get(path["state"], WARN)
+    heard = "-" if path["heard_s_ago"] is None else duration(path["heard_s_ago"], env.language)
+    state = word("state", path["state"], env.language)
+    if path["waiting"]:
+        state += f" ({path['waiting']})"
+    return [path["id"], path["name"], path["driver"], styled(state, style), heard, env.pick(path["error"])]
 
 
 def bus_row(bus: Mapping[str, Any], language: Language) -> "list[str | Styled]":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from agent.cli import testpath
 from agent.cli.shared import (
     OK,
     PROBLEM,
@@ -248,3 +249,6 @@ def self_test(ctx: typer.Context, as_json: JsonFlag = False) -> int:
             print(f"{'✓' if how == 'ok' else '-' if how == 'skipped' else '✗'} {name}  {'' if how == 'ok' else how}")
         env.say("armcli.selftest-passed" if result["passed"] else "armcli.selftest-failed")
     return OK if reply["ok"] and reply["result"]["passed"] else PROBLEM
+
+
+command(app, "path", "cli.help-test-path")(testpath.path)

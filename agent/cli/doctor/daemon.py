@@ -35,6 +35,7 @@ async def told(subject: Subject) -> Sequence[Finding]:
         found.append(judge.cameras("cameras", status["cameras"]))
     if status.get("drill"):
         found.append(judge.drill("drill", status["drill"]))
+    found += [judge.path(f"path {path['id']}", path) for path in status.get("paths", ())]
     if status["refused"]:
         message = say("doctor.refused", count=status["refused"])
         found.append(warn("refused", message, say("doctor.refused-remedy")))

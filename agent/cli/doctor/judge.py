@@ -134,6 +134,18 @@ def device(name: str, state: Mapping[str, Any]) -> Finding:
     return fail(name, message, say("doctor.device-remedy"))
 
 
+def path(name: str, state: Mapping[str, Any]) -> Finding:
+    """Judge one second path by the running daemon's `status`."""
+    if state["state"] == "ok":
+        return ok(name, say("doctor.path-ok", name=state["name"]))
+    if state["state"] == "unknown":
+        return ok(name, say("doctor.path-unknown", name=state["name"]))
+    reason = Said(state["error"]) if state.get("error") else say("doctor.no-reason")
+    return fail(
+        name, say("doctor.path-failing", name=state["name"], reason=reason), say("doctor.path-remedy", path=state["id"])
+    )
+
+
 def certificate(name: str, subject: str, not_before: datetime, not_after: datetime, now: datetime) -> Finding:
     """Judge a certificate's dates."""
     until = not_after.astimezone(now.tzinfo).date().isoformat()
