@@ -137,7 +137,8 @@ def drilling(status: Fields) -> bool:
 
 def alarm_of(point: Fields) -> Fields:
     """What the banner needs of a point."""
-    return {name: point.get(name) for name in ("device", "point", "name", "kind", "state", "since")}
+    named = {name: point.get(name) for name in ("device", "point", "name", "kind", "state", "since")}
+    return {**named, "escalated": point.get("escalated") is True}
 
 
 def camera_of(camera: Fields) -> Fields:

@@ -3,6 +3,8 @@ and what dies on the way is told; a restart forgets nothing, and a drill stays i
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -217,7 +219,11 @@ async def test_a_dead_receiver_means_the_backup_and_all_dead_a_fault_and_a_fast_
         school.broker.kill()
         school.modules.press(1, 0)
         await until(school.blinks_fast, "the lamp blinks fast: neither the district nor the centre has it")
+        asked = school.broker.log.count("SUBSCRIBE from district")
+        os.kill(school.daemon.pid, signal.SIGSTOP)  # the district, which has no session there, must be the first back
         school.broker.start()
+        await until(lambda: school.broker.log.count("SUBSCRIBE from district") > asked + 1, "the district is back")
+        os.kill(school.daemon.pid, signal.SIGCONT)
         await school.notified("police", ok=False)
         faults = await until(
             lambda: [

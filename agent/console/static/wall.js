@@ -181,12 +181,13 @@ function banners() {
   if (state) {
     if (state.drill) line("drill", "◆", make("strong", "", say("drill")), make("span", "", say("drill-note")));
     for (const alarm of state.alarms) {
+      const standing = alarm.escalated && alarm.state === "active" ? "escalated" : alarm.state;
       line(
-        `alarm ${alarm.state}`, "●",
+        `alarm ${alarm.state} ${standing}`, "●",
         make("strong", "", `${say("alarm")} · ${words.kinds[alarm.kind] ?? alarm.kind}`),
         make("span", "what", alarm.name ?? `${alarm.device}/${alarm.point}`),
         make("span", "since", alarm.since ? clock(alarm.since) : ""),
-        make("span", "since", words.page[`alarm-${alarm.state}`] ?? ""),
+        make("span", "since", words.page[`alarm-${standing}`] ?? ""),
       );
     }
   }

@@ -52,7 +52,17 @@ def test_a_tile_has_no_address() -> None:
 )
 def test_which_alarms_show(kind: str, state: str, shown: bool) -> None:
     assert shows({"kind": kind, "state": state}) is shown
-    assert set(alarm_of({"kind": kind, "value": 1})) == {"device", "point", "name", "kind", "state", "since"}
+    assert set(alarm_of({"kind": kind, "value": 1})) == {
+        "device",
+        "point",
+        "name",
+        "kind",
+        "state",
+        "since",
+        "escalated",
+    }
+    assert alarm_of({"escalated": True})["escalated"] is True
+    assert alarm_of({"escalated": "x"})["escalated"] is False
 
 
 async def test_pages_are_limited_and_a_missing_core_is_told(tmp_path: Path) -> None:
