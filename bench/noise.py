@@ -28,6 +28,13 @@ SEEDS: Final = (
     bytes.fromhex("AA A4 24 E0 01 2C 03 84 D0 D0 D8 55"),
     "\x1b608/12/02  17:24\n  004-004\n\x1b9首次火警\n裙楼\n感烟探测器".encode("gb18030"),
     b'\n52B40059"SIA-DCS"0002R579BDFL789ABC#12345A[#12345A|NFA129]\r',
+    b'\n96ED0016"SIA-DCS"0001L0#1234[]\r',
+    b'\n05BB0076"*SIA-DCS"7654L0#1111[C07DA1EB73C617857476EE5D79436CEE5E0084485E79EC56B0D5D1F3F6E648B2'
+    b"78050BBCCBC8FE5DCA7E3C80DBDD4945\r",
+    b"Nri1/BA003^text^|Atext",
+    b'{"eventType": "cidEvent", "CIDEvent": {"standardCIDcode": 1130, "zone": 1}}',
+    b"<EventNotificationAlert><eventType>VMD</eventType><channelID>1</channelID></EventNotificationAlert>",
+    b'--b\r\nContent-Type: application/json\r\n\r\n{"a": 1}\r\n--b--\r\n',
     bytes.fromhex("01 02 01 51 A0 00"),
 )
 """Good frames, to be spoilt: wild bytes alone would be refused at the first look."""
