@@ -73,7 +73,7 @@ def test_bounce_makes_no_second_press(
     pace: tuple[list[int], int], debounce_ms: int, data: st.DataObject, alive: bool
 ) -> None:
     """Chatter before the contact settles and after it lets go, and a gap in between, each shorter than the debounce.
-    Before the gap it is held long enough to be seen at all."""
+    Before the gap, and after it, it is held long enough to be seen at all."""
     looks_ms, longest_gap_ms = pace
     shortest_ms, extra_ms = max(debounce_ms, longest_gap_ms), data.draw(st.integers(0, 3_000))
     start_ms = data.draw(st.integers(2_000, 6_000))
@@ -83,8 +83,9 @@ def test_bounce_makes_no_second_press(
     for from_ms in (start_ms, let_go_ms):
         chatter = data.draw(st.lists(st.integers(1, debounce_ms), max_size=3, unique=True))
         changes.update(from_ms + at_ms for at_ms in chatter[: len(chatter) // 2 * 2])
-    if extra_ms > 2 * debounce_ms and data.draw(st.booleans()):
-        gap_at_ms = seen_ms + data.draw(st.integers(1, extra_ms - debounce_ms - 1))
+    held_ms = debounce_ms + longest_gap_ms  # between the gap and the end, to be seen at all: else the two gaps are one
+    if extra_ms > held_ms + debounce_ms and data.draw(st.booleans()):
+        gap_at_ms = seen_ms + data.draw(st.integers(1, extra_ms - held_ms - 1))
         changes.update((gap_at_ms, gap_at_ms + data.draw(st.integers(1, max(1, debounce_ms - 1)))))
     edges = run(Contact(sorted(changes)), looks_ms, debounce_ms, alive=alive)
     assert [edge.active for edge in edges] == [True, False]
