@@ -33,7 +33,10 @@ def list_(ctx: typer.Context, as_json: JsonFlag = False) -> int:
     from agent.cli.calls import ask
 
     env = environment(ctx)
-    rules = ask(env.config(), "rules")
+    config = env.config()
+    rules: list[dict[str, Any]] = []
+    while page := ask(config, "rules", **{"from": len(rules)}):
+        rules += page
     if as_json:
         print_json(rules)
         return OK

@@ -7,6 +7,7 @@ from agent.config.arming import PartitionSettings, SelftestSettings
 from agent.config.models import PointSettings
 from agent.config.problems import KeyPath
 from agent.config.report import Report
+from agent.config.rulebook import RULES
 from agent.config.sections import CameraPart, DevicePart, Parts
 from agent.config.values import did_you_mean
 from agent.kinds import KINDS
@@ -38,6 +39,9 @@ def points_of(parts: Parts) -> Iterator[tuple[str, PointSettings | None]]:
         for at, fields in part.readable_points:
             if isinstance(point := fields.get("id"), str):
                 yield f"{device}/{point}", whole.get(at)
+    for _, rule in parts.plain.get("rule", ()):
+        if rule.kind is not None:
+            yield f"{RULES}/{rule.id}", rule.as_point()
 
 
 def check_partition(

@@ -54,6 +54,8 @@ TAIL: Final = 1_000
 PAGE: Final = 1_000
 SAVE_AFTER_S: Final = 1.0
 """What is counted is saved so late: a commit for every event would double the work of the disk."""
+SHOWN: Final = 100
+"""Rules of one answer of the control socket; one with 64 conditions takes 10 KiB."""
 TURN: Final = 64
 """Facts judged before others get their turn: well under 10 ms."""
 LONGEST_NAP_S: Final = 60.0
@@ -348,8 +350,10 @@ class RuleDesk:
 
     # --- what is shown
 
-    async def _list(self, _params: Params, _peer: Peer) -> JsonValue:
+    async def _list(self, params: Params, _peer: Peer) -> JsonValue:
+        """One page of the rules, from the number `from` on: a line of the socket has room for so many."""
         moment = self._clock.moment()
+        first = max(0, int(str(params.get("from", 0))))
 
         def time(boottime_ns: int | None) -> JsonValue:
             if boottime_ns is None:
@@ -371,7 +375,7 @@ class RuleDesk:
                     for one in view.conditions
                 ],
             }
-            for view in self._rules.views(moment)
+            for view in self._rules.views(moment)[first : first + SHOWN]
         ]
 
 
