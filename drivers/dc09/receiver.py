@@ -85,8 +85,8 @@ class Taken:
     """What became of some messages."""
 
     answers: tuple[bytes | None, ...]
-    waits_s: tuple[float, ...]
-    """For each, how long whoever sent it is to be left waiting, so that it gets no more than its share."""
+    wait_s: float
+    """How long whoever sent them is to be left waiting, so that it gets no more than its share."""
     good: int
     """How many came from a known host and could be read."""
 
@@ -110,10 +110,11 @@ class Receiver:
             for settings in driver.accounts
         }
 
-    async def take(self, arrivals: Sequence[Arrival]) -> Taken:
-        """Judge messages in their order, make durable what they tell, and return the answers. Raises JournalError."""
+    async def take(self, arrivals: Sequence[Arrival], *, drops: bool = False) -> Taken:
+        """Judge messages in their order, make durable what they tell, and return the answers. Where nobody can be made
+        to wait, a host beyond its share is not heard (`drops`); it sends again. Raises JournalError."""
         now_ns = self._link.clock.boottime_ns()
-        verdicts = [self._judge(frame, address, now_ns) for frame, address in arrivals]
+        verdicts = [self._judge(frame, address, now_ns, drops) for frame, address in arrivals]
         samples = [sample for verdict in verdicts for sample in verdict.samples]
         good = sum(verdict.good for verdict in verdicts)
         durable = False
@@ -130,8 +131,8 @@ class Receiver:
                         verdict.host.recent[verdict.seen] = now_ns
                     else:  # it comes again, and is to be told then
                         verdict.host.recent.pop(verdict.seen, None)
-        waits_s = tuple(self._share(verdict.host, now_ns) for verdict in verdicts)
-        return Taken(tuple(verdict.answer for verdict in verdicts), waits_s, good)
+        wait_s = max((self._share(verdict.host, now_ns) for verdict in verdicts), default=0.0)
+        return Taken(tuple(verdict.answer for verdict in verdicts), wait_s, good)
 
     def overdue(self) -> tuple[Sample, ...]:
         """What to tell of hosts that do not report any more."""
@@ -149,7 +150,7 @@ class Receiver:
 
     # --- one message
 
-    def _judge(self, raw: bytes | BadFrame, address: str, now_ns: int) -> Verdict:
+    def _judge(self, raw: bytes | BadFrame, address: str, now_ns: int, drops: bool) -> Verdict:
         try:
             if isinstance(raw, BadFrame):
                 raise raw
@@ -157,6 +158,9 @@ class Receiver:
             host = self._host_of(frame, address, raw)
         except BadFrame as error:
             self._link.reject(error.got, error)
+            return Verdict()
+        if drops and not host.bucket.ready(now_ns):
+            self._tell_too_fast(host, now_ns)
             return Verdict()
         try:
             return self._accept(frame, host, raw, now_ns)
@@ -306,11 +310,15 @@ class Receiver:
         if host is None:
             return 0.0
         wait_s = host.bucket.owe(now_ns)
-        if wait_s and now_ns - host.slowed_ns > TOLD_AGAIN_S * NS_PER_S:
+        if wait_s:
+            self._tell_too_fast(host, now_ns)
+        return wait_s
+
+    def _tell_too_fast(self, host: Host, now_ns: int) -> None:
+        if now_ns - host.slowed_ns > TOLD_AGAIN_S * NS_PER_S:
             host.slowed_ns = now_ns
             text = say("dc09.too-fast", account=host.settings.account, rate=f"{self._driver.frames_per_s:g}")
             self._link.reject(b"", Rejected(text, b""))
-        return wait_s
 
 
 def _same(wanted: str | None, found: str) -> bool:

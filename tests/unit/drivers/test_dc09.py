@@ -346,6 +346,20 @@ async def test_one_that_never_stops_is_slowed_down_and_delays_nobody() -> None:
         assert here.reasons().count("dc09.too-fast") == 1
 
 
+async def test_one_that_never_stops_by_udp_is_not_heard_and_delays_nobody() -> None:
+    accounts = ({"account": "1234"}, {"account": "5678"})
+    async with (
+        site(account=accounts, frames_per_s=1.0, transport="udp") as here,
+        here.host(transport="udp") as mad,
+        here.host("5678", transport="udp") as good,
+    ):
+        for _ in range(50):
+            mad.raw(mad.message(ADM_CID, "1130 01 001").to_bytes())
+        await until(lambda: "dc09.too-fast" in here.reasons())
+        assert (await good.contact_id("1131 01 001")).id == ACK
+        assert len(here.values("1234:130/001")) < 10
+
+
 async def test_there_are_only_so_many_connections_and_the_newest_is_served() -> None:
     async with site(connections_per_address=3) as here:
         hosts = [here.host() for _ in range(5)]
