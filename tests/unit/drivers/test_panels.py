@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.clock import SystemClock
+from agent.clock import Clock, SimClock, SystemClock
 from agent.demo.hosts import ContactIdHost, RadioReceiver, SurGardReceiver, Talker
 from agent.driver import BadFrame, Driver
 from drivers import ev1527, sur_gard
@@ -51,8 +52,8 @@ def test_others_are_bad(frame: bytes) -> None:
 
 
 @asynccontextmanager
-async def running(talker: Talker, driver: Driver) -> AsyncIterator[RecordedLink]:
-    link = RecordedLink(SystemClock("Asia/Shanghai"), None)
+async def running(talker: Talker, driver: Driver, clock: Clock | None = None) -> AsyncIterator[RecordedLink]:
+    link = RecordedLink(clock or SystemClock("Asia/Shanghai"), None)
     async with talker:
         task = asyncio.create_task(supervise(driver, link))
         try:
@@ -96,17 +97,22 @@ async def test_glued_copies_are_one_event_each_and_every_copy_is_acknowledged(tm
         assert [sample.input for sample in link.samples] == ["130/003", "130/004"]
 
 
-async def test_a_report_that_waited_too_long_for_the_disk_is_acknowledged_when_it_comes_again(tmp_path: Path) -> None:
-    line = receiver(tmp_path, resend_s=0.05)
-    driver = of(line)
-    async with running(line, driver) as link:
+async def test_a_copy_that_waited_too_long_for_the_disk_is_given_up_and_the_next_is_acknowledged(
+    tmp_path: Path,
+) -> None:
+    line, clock = receiver(tmp_path, heartbeat_s=60.0), SimClock(datetime(2026, 11, 27, tzinfo=UTC))
+    async with running(line, of(line, heartbeat_s=0), clock) as link:
         link.disk_works.clear()
-        line.report("1234", "E13001003")
-        await until(lambda: line.sent >= 3)
+        line.send(line.frame("1234", "E13001003"))
+        await until(lambda: link.emitting == 1)
+        clock.tick(4.5)  # the receiver has sent it again by now, and would take our answer for that to the copy
         link.disk_works.set()
-        await until(lambda: line.acks >= 2)
-        line.report("1234", "R13001003")
-        await until(lambda: link.edges("130/003") == [True, False])
+        await until(lambda: link.edges("130/003") == [True])
+        line.send(line.frame("1234", "E13001003"))
+        await until(lambda: line.acks == 1)
+        line.send(line.frame("1234", "E13001004"))
+        await until(lambda: line.acks == 2)
+        assert len(link.samples) == 2
 
 
 async def test_a_format_that_is_not_contact_id_is_acknowledged_and_told_in_its_words(tmp_path: Path) -> None:
@@ -169,14 +175,13 @@ async def test_a_wrong_checksum_is_rejected_and_not_acknowledged(tmp_path: Path)
 
 
 async def test_the_repeats_of_a_radio_button_are_one_press(tmp_path: Path) -> None:
-    radio = RadioReceiver(tmp_path / "line")
-    driver = Ev1527(port=str(radio.pty.link), preset="lc", merge_s=0.2)
-    async with running(radio, driver) as link:
+    radio, clock = RadioReceiver(tmp_path / "line"), SimClock(datetime(2026, 11, 27, tzinfo=UTC))
+    async with running(radio, Ev1527(port=str(radio.pty.link), preset="lc"), clock) as link:
         radio.press("A1B2C", "1")
         await until(lambda: link.edges("A1B2C/1") == [True, False])
         radio.press("A1B2C", "4")
         await until(lambda: link.edges("A1B2C/4") == [True, False])
-        await asyncio.sleep(0.3)
+        clock.tick(1.5)
         radio.press("A1B2C", "1")
         await until(lambda: link.edges("A1B2C/1") == [True, False] * 2)
         assert link.samples[0].kind is None
