@@ -11,16 +11,17 @@ from tests.contract.peers import Peer, Talk
 from tests.sims.talkers import talk
 
 GST: Final = TextDevice(port="/dev/null", preset="gst")
+PATTERNS: Final = (
+    Pattern(match=r"防区(?P<zone>\d+)报警", input="zone-{zone}"),
+    Pattern(match=r"防区(?P<zone>\d+)恢复", input="zone-{zone}", value=False),
+)
+PLAIN: Final = TextDevice(port="/dev/null", pattern=PATTERNS)
 
 
 @asynccontextmanager
 async def text_talk(folder: Path) -> AsyncIterator[Talk]:
     printer = Printer(folder / "printer")
-    patterns = (
-        Pattern(match=r"防区(?P<zone>\d+)报警", input="zone-{zone}"),
-        Pattern(match=r"防区(?P<zone>\d+)恢复", input="zone-{zone}", value=False),
-    )
-    driver = TextDevice(port=str(printer.pty.link), pattern=patterns)
+    driver = TextDevice(port=str(printer.pty.link), pattern=PATTERNS)
 
     def change(on: bool) -> None:
         printer.print("\n防区3报警\r\n" if on else "\n防区3恢复\r\n")
@@ -38,9 +39,9 @@ PEER: Final = Peer(
         "heartbeat": "alive",
         "heartbeat_every": "30s",
     },
-    decoders=(GST.reader().decode,),
+    decoders=(GST.reader().decode, PLAIN.reader().decode),
     talk=text_talk,
     input="zone-3",
     asked=False,
-    framers=(GST.framer,),
+    framers=(GST.framer, PLAIN.framer),
 )
