@@ -51,12 +51,15 @@ class Lines:
         """Yield every line that is whole, without its ends; empty ones are nothing."""
         self._buffer += data
         while match := re.search(rb"[\r\n]", self._buffer):
-            line = bytes(self._buffer[: match.start()])
+            line = bytes(self._buffer[: match.start()]).decode("ascii", "replace").strip()
             del self._buffer[: match.end()]
-            if line.strip():
-                yield line.decode("ascii", "replace").strip()
-        if self._buffer.lstrip()[:1] == b">":
-            self._buffer.clear()
+            if line.startswith(PROMPT):
+                yield PROMPT
+                line = line.removeprefix(PROMPT).strip()
+            if line:
+                yield line
+        if match := re.match(rb"\s*> ?", self._buffer):
+            del self._buffer[: match.end()]
             yield PROMPT
         del self._buffer[:-LINE_LIMIT]
 

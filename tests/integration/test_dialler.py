@@ -7,12 +7,17 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agent.clock import SimClock, SystemClock
+from agent.demo.processes import free_port
 from agent.driver import NoticeWhat, PathError, Secret
+from drivers.dc09 import Dc09
 from drivers.dc09_dialler import REPORT_S, Dc09Dialler, DiallerSession
 from tests.sims.paths import RecordedPathLink, notice
 from tests.sims.receiver import Receiver
+from tests.sims.rig import RecordedLink, supervise
 
 KEY = bytes(range(16))
 NEVER_S = 3.0
@@ -263,3 +268,50 @@ async def test_a_send_that_is_cut_off_leaves_no_connection() -> None:
         async with asyncio.timeout(30):
             while centre._writers:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.005)
+
+
+@given(st.binary(max_size=120))
+@settings(max_examples=40)
+async def test_whatever_a_receiver_says_is_an_answer_or_an_error(said: bytes) -> None:
+    async def say_it(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r")
+        writer.write(said)
+        writer.close()
+
+    server = await asyncio.start_server(say_it, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    session = await opened(dialler(f"tcp://127.0.0.1:{port}", attempts=1), RecordedPathLink())
+    with pytest.raises(PathError):
+        await session.send(notice())
+    server.close()
+
+
+async def test_our_own_receiver_takes_what_our_dialler_sends() -> None:
+    port = free_port()
+    accounts = ({"account": "12AB56", "key": KEY.hex()},)
+    driver = Dc09.model_validate({"listen": f"127.0.0.1:{port}", "account": accounts, "transport": "both"})
+    heard = RecordedLink(SystemClock("Asia/Shanghai"), None)
+    serving = asyncio.create_task(supervise(driver, heard))
+    try:
+        for way in ("tcp", "udp"):
+            for format_ in ("adm-cid", "sia-dcs"):
+                link = RecordedPathLink()
+                link.values["sequence"] = f"{100 * len(heard.samples)} earlier"
+                address = f"{way}://127.0.0.1:{port}"
+                session = await opened(dialler(address, format=format_, return_after_s=10.0), link)
+                async with asyncio.timeout(30):
+                    while True:  # until it listens
+                        try:
+                            await session.probe()
+                        except PathError:
+                            await asyncio.sleep(0.05)
+                        else:
+                            break
+                before = len(heard.samples)
+                await session.send(notice())
+                assert [(one.kind, one.value) for one in heard.samples[before:]] == [("panic", True)]
+                await session.send(notice(id="end", what="ended"))
+                assert heard.samples[-1].value is False
+    finally:
+        serving.cancel()
+        await asyncio.wait([serving])

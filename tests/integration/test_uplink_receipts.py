@@ -154,3 +154,27 @@ async def test_uplink_test_tells_both_times(tmp_path: Path) -> None:
             found = await here.uplink.test()
             assert isinstance(found["receipt_ms"], float)
             assert isinstance(found["puback_ms"], float)
+
+
+async def test_an_alarm_that_a_plan_wants_elsewhere_is_published_again_on_the_next_broker(tmp_path: Path) -> None:
+    with Broker(tmp_path / "one") as one, Broker(tmp_path / "two") as two:
+        async with (
+            District(one.port, SITE) as first,
+            District(two.port, SITE) as second,
+            school(tmp_path, one.url, two.url, limits=replace(FAST, return_s=3600.0), receipts=False) as here,
+        ):
+            row = await here.press()
+            await first.event(seq=row.seq)
+            await here.delivered(row.seq)
+            here.uplink.again(row.seq)
+            assert (await second.event(seq=row.seq))["id"] == row.id
+
+
+async def test_with_one_broker_an_alarm_that_is_wanted_again_goes_there_once_more(tmp_path: Path) -> None:
+    with Broker(tmp_path / "mq") as broker:
+        async with District(broker.port, SITE) as district, school(tmp_path, broker.url, receipts=False) as here:
+            row = await here.press()
+            await here.delivered(row.seq)
+            here.uplink.again(row.seq)
+            await here.until(lambda: len([one for one in district.events() if one["seq"] == row.seq]) == 2)
+            assert here.uplink.status().connected
