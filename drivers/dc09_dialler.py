@@ -11,10 +11,9 @@ primary is asked again with every poll after `return_after`.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Final, Literal, Protocol
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
@@ -39,6 +38,7 @@ from agent.driver import (
     say,
 )
 from drivers._dc09 import ACK, ADM_CID, KEY_BYTES, NAK, NULL, RSP, SIA_DCS, Message, Splitter
+from drivers._dial import Wire, tcp, udp
 
 Category = Literal["SP1", "SP2", "SP3", "SP4", "SP5", "SP6", "DP1", "DP2", "DP3", "DP4"]
 
@@ -61,14 +61,11 @@ REPORT_S: Final[Mapping[Category, float]] = {
 POLLS_IN_REPORT: Final = 3
 """Two polls may get lost before the time is over."""
 LONGEST_POLL_S: Final = DAY_S
-CONNECT_S: Final = 5.0
-"""Two lost SYNs (1 + 2 s) and one that comes through."""
 WINDOW_S: Final = 12 * HOUR_S
 """A receiver's clock that is further off than any time zone is not followed."""
 SEQUENCE_MAX: Final = 9999
 SCHEMES: Final = ("tcp", "udp")
 RECEIVERS_LIMIT: Final = 4
-READ_BYTES: Final = 4096
 
 CODES: Final[Mapping[str, tuple[str, str, str]]] = {
     "panic": ("120", "PA", "PR"),
@@ -163,16 +160,6 @@ class Dc09Dialler(PathDriver):
 
     async def open(self, link: PathLink) -> PathSession:
         return DiallerSession(self, link, self.key_bytes())
-
-
-class Wire(Protocol):
-    """A way to one receiver, for one message and its repeats."""
-
-    def write(self, data: bytes) -> None: ...
-
-    async def read(self) -> bytes:
-        """Bytes of an answer; none when the receiver has hung up."""
-        ...
 
 
 class Refused(Exception):
@@ -357,66 +344,3 @@ def content(notice: Notice, settings: Dc09Dialler) -> str:
     if settings.format == "adm-cid":
         return f"#{account}|{3 if ended else 1}{contact_id} {settings.partition} {notice.zone:03}"
     return f"#{account}|Nri{settings.partition}/{ends if ended else begins}{notice.zone:03}"
-
-
-@asynccontextmanager
-async def tcp(host: str, port: int) -> AsyncIterator[Wire]:
-    """A connection. Raises OSError, TimeoutError."""
-    async with asyncio.timeout(CONNECT_S):
-        reader, writer = await asyncio.open_connection(host, port)
-    try:
-        yield TcpWire(reader, writer)
-    finally:
-        writer.close()
-
-
-class TcpWire:
-    """One TCP connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._reader = reader
-        self._writer = writer
-
-    def write(self, data: bytes) -> None:
-        self._writer.write(data)
-
-    async def read(self) -> bytes:
-        return await self._reader.read(READ_BYTES)
-
-
-class UdpWire(asyncio.DatagramProtocol):
-    """One UDP socket that hears its receiver only."""
-
-    def __init__(self) -> None:
-        self._came: asyncio.Queue[bytes | OSError] = asyncio.Queue(16)
-        self.transport: asyncio.DatagramTransport | None = None
-
-    def datagram_received(self, data: bytes, addr: object) -> None:
-        if not self._came.full():
-            self._came.put_nowait(data)
-
-    def error_received(self, exc: Exception) -> None:
-        if isinstance(exc, OSError) and not self._came.full():
-            self._came.put_nowait(exc)
-
-    def write(self, data: bytes) -> None:
-        if self.transport is not None:
-            self.transport.sendto(data)
-
-    async def read(self) -> bytes:
-        came = await self._came.get()
-        if isinstance(came, OSError):
-            raise came
-        return came
-
-
-@asynccontextmanager
-async def udp(host: str, port: int) -> AsyncIterator[Wire]:
-    """A socket. Raises OSError, TimeoutError."""
-    async with asyncio.timeout(CONNECT_S):
-        transport, wire = await asyncio.get_running_loop().create_datagram_endpoint(UdpWire, remote_addr=(host, port))
-    wire.transport = transport
-    try:
-        yield wire
-    finally:
-        transport.close()

@@ -23,7 +23,8 @@ from agent.control.server import Params
 from agent.driver import Notice
 from agent.model import JsonValue, Lane, new_event
 from agent.runtime.desk import AlarmDesk
-from agent.runtime.pathwork import Entry, PathHost, PathWorker, Trial
+from agent.runtime.pathlink import Entry, PathHost, Trial
+from agent.runtime.pathwork import PathWorker
 from agent.texts import Language, Spoken, Text, say
 
 log = logging.getLogger(__name__)
