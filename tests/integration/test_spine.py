@@ -286,10 +286,9 @@ async def test_a_module_that_is_only_garbled_is_offline_for_noise_and_alarms_wit
     assert {row["data"]["device"] for row in rows} == {"guardroom"}
     offline = next(row for row in rows if row["data"]["fault"] == "offline")
     assert "CRC" in str(offline["data"]["text"]), "the reason is told, although the driver goes on"
-    status = await school.daemon.call("status")
-    assert isinstance(status, dict)
-    assert isinstance(devices := status["devices"], list)
-    assert [device["state"] for device in devices if isinstance(device, dict)] == ["offline", "online"]
+    async with asyncio.timeout(WAIT_S):  # a busy machine may look at a moment when the other one is away too
+        while [one["state"] for one in (await school.daemon.status())["devices"]] != ["offline", "online"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
     school.press()
     school.modules.units[1].faults.wrong_crc = False
     await school.raised()
