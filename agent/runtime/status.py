@@ -209,6 +209,8 @@ def inventory(device: DeviceSettings, parts: Parts) -> dict[str, JsonValue]:
     address = urlsplit(port)._replace(query="", fragment="").geturl() if port else None
     if isinstance(device.settings, BusDriver) and address:
         address = f"{address}#{device.settings.bus_address()}"
+    if listens := device.settings.listens():
+        address = " ".join(f"{transport}://{place}" for transport, place in listens)
     return {
         "device": device.id,
         "name": device.name,

@@ -45,7 +45,7 @@ async def serve(driver: Dc09, link: Link) -> None:
     server = Server(driver, receiver, link)
     try:
         await server.start()
-        link.identify(model="SIA DC-09", address=f"{driver.transport}://{driver.listen}")
+        link.identify(model="SIA DC-09")
         if driver.silence_s() is None:
             link.alive()  # the port is there, which is all that can be known
         await server.failed

@@ -76,7 +76,7 @@ async def serve(driver: HttpIn, link: Link) -> None:
     server = Server(driver, link)
     try:
         await server.start()
-        link.identify(model="HTTP", address=f"{'https' if driver.cert else 'http'}://{driver.listen}")
+        link.identify(model="HTTPS" if driver.cert else "HTTP")
         if driver.silence_s() is None:
             link.alive()  # the port is there, which is all that can be known
         await server.failed
