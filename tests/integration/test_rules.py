@@ -102,6 +102,10 @@ class School:
     def coil(self, coil: int) -> bool:
         return self.modules.units[1].coils[coil]
 
+    def opened(self) -> set[str]:
+        """The door's events that the district has, each once."""
+        return {event["id"] for event in self.district.events(type="campus.access.opened")}
+
     async def rule(self, name: str) -> Any:
         rules: Any = await self.daemon.call("rules")
         return next(one for one in rules if one["id"] == name)
@@ -179,6 +183,7 @@ async def test_counts_outlive_a_power_cut_and_a_changed_rule_starts_afresh(tmp_p
     async with a_school(tmp_path) as school:
         for _ in range(2):
             await press_and_release(school.modules, 1, DOOR)
+        await school.district.until(lambda: len(school.opened()) == 2)  # what is not stored yet, a power cut does lose
         await school.daemon.kill()
         await school.daemon.start()
         await press_and_release(school.modules, 1, DOOR)
