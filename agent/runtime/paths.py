@@ -76,24 +76,26 @@ class Paths:
             if running := self._running.pop(id_, None):
                 await end(running)
                 left[id_] = running.worker.give_back()
-        if self._config is None:
-            for record in self.desk.engine.pending:
-                left.setdefault(record.path, []).append(Entry(record, self.clock.boottime_ns()))
-            self.desk.engine.pending.clear()
         self._config = config
         for id_ in touched:
             if id_ in wanted:
                 self._start(wanted[id_], left.pop(id_, []))
-        for entries in left.values():
-            for entry in entries:
-                await self._gone(entry)
+        gone = [entry for entries in left.values() for entry in entries]
+        pending, self.desk.engine.pending[:] = [*self.desk.engine.pending], []
+        gone += [Entry(one, self.clock.boottime_ns()) for one in pending if one.path not in self._running]
+        self.offer(pending)
+        for entry in gone:
+            await self._gone(entry)
         return touched
 
     def offer(self, records: Sequence[NoticeRecord]) -> None:
-        """Take what has just become durable. Never waits, never raises."""
+        """Take what has just become durable. Never waits, never raises. What comes while its path is being begun anew
+        waits until that is done."""
         for record in records:
             if running := self._running.get(record.path):
                 running.worker.offer(Entry(record, self.clock.boottime_ns()))
+            elif self._config is None or any(path.id == record.path for path in self._config.paths):
+                self.desk.engine.pending.append(record)
 
     async def stop(self) -> None:
         """Stop every path; what waits is saved, and goes on at the next start."""

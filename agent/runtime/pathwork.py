@@ -278,6 +278,8 @@ class PathWorker:
         now_ns = self._clock.boottime_ns()
         self._not_before_ns = now_ns + round(self._backoff.failed(now_ns) * NS_PER_S)
         self._probe_ns = self._not_before_ns
+        if self._news.is_set():  # what came meanwhile has its own try at once
+            self._not_before_ns = 0
         log.log(self._loudness.level(self.path.id, text.key), say("path.failed", name=self.path.name, error=text))
         watch = self.path.settings.supervision()
         since_ns = self._started_ns if self._heard_ns is None else self._heard_ns

@@ -290,6 +290,21 @@ async def test_a_start_takes_up_what_an_earlier_run_left(house: House) -> None:
     assert b'"path":"gone"' in house.told("campus.alarm.notified")[0].body
 
 
+async def test_what_comes_before_its_path_is_begun_is_not_lost(house: House) -> None:
+    await house.offer(notice(id="early"))
+    await house.start()
+    await until(lambda: [one.id for one in house.peer.sent] == ["early"])
+    house.peer.hangs.clear()
+    await house.offer(notice(id="b"))
+    await until(lambda: house.peer.tries == 2)
+    changing = asyncio.ensure_future(house.start(give_up_s=100.0))
+    await asyncio.sleep(0)
+    await house.offer(notice(id="meanwhile"))
+    await changing
+    house.peer.hangs.set()
+    await until(lambda: {one.id for one in house.peer.sent} == {"early", "b", "meanwhile"})
+
+
 async def test_a_trial_tells_its_steps_and_goes_before_what_waits(house: House) -> None:
     await house.start()
     steps = [step async for step in house.paths.test({"path": "p"}, Peer(1, 0))]
