@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from agent.journal import verify_path
 from agent.model import Site
 from tests.integration.test_webhook import Server, serving
 from tests.sims.broker import Broker
-from tests.sims.daemon import Daemon
+from tests.sims.daemon import ROOT, Daemon
 from tests.sims.district import District
 from tests.sims.receiver import Receiver
 
@@ -80,6 +81,18 @@ async def until(condition: Callable[[], Any], what: str) -> Any:
             return value
     except TimeoutError:
         raise AssertionError(f"not within {WAIT_S} s: {what}") from None
+
+
+async def command_line(school: School, *words: str) -> tuple[int | None, str]:
+    """Run the command line beside the daemon."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "agent.cli", "--config", str(school.daemon.config), "--lang", "en", *words),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
 
 
 def config(folder: Path, broker: str, centres: list[Receiver], group: Server, plan: str) -> str:
@@ -307,8 +320,17 @@ async def test_a_test_of_a_path_tells_each_step_and_is_no_alarm(tmp_path: Path) 
         assert any("127.0.0.1" in step["text"]["zh-CN"] for step in steps["police"])
         assert school.centres[0].events[0].data == "#123456|1602 01 000"
         assert "不是报警" in school.modem.texts[0][1]
+        code, said = await command_line(school, "test", "path", "group")
+        assert code == 0, said
+        assert said.splitlines()[-1].startswith("OK  brought over to 127.0.0.1 in ")
+        _, said = await command_line(school, "status")
+        assert "Second paths" in said
+        assert "dc09-dialler" in said
         for centre in school.centres:
             centre.habit = "duh"
+        code, said = await command_line(school, "test", "path", "police")
+        assert code == 1, said
+        assert "DUH" in said
         async with school.daemon.client() as client:
             told: list[Any] = [step async for step in client.stream("test-path", path="police")]
         assert told[-1]["state"] == "failed"
