@@ -216,8 +216,10 @@ class Sample:
 
 
 def pulse(sample: Sample) -> tuple[Sample, Sample]:
-    """A press of something that has no release (a radio button, a read card): on, and off again at once."""
-    return sample, replace(sample, value=False, kind=None, detail={}, measure=None, press=False)
+    """A press of something that has no release (a radio button, a read card): on, and off again at once. It falls back
+    by itself, so that it is over also for whoever did not come to see its end."""
+    press = replace(sample, hold_s=0.0)
+    return press, replace(press, value=False, kind=None, detail={}, measure=None, press=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,4 +48,4 @@ class Causes:
     @property
     def falls_back(self) -> bool:
         """Whether all that is active falls back by itself."""
-        return bool(self._active) and None not in self._active.values()
+        return None not in self._active.values()

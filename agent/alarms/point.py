@@ -183,8 +183,7 @@ class PointWatch:
         """Continue from what was saved, which is committed by being there."""
         self.record = record
         self._debounce = self._debouncer()
-        if record.value and record.active_at and record.hold_s is not None:
-            self._causes.hold(self.settings.input, record.active_at.due_ns(moment, record.hold_s))
+        self._hold_on(moment)
         self._shown = self._to_show(record.alarm)
         self._shown_seq = record.alarm.seq if record.alarm else None
         self._arm(moment)
@@ -204,6 +203,7 @@ class PointWatch:
         if again:
             self._debounce = self._debouncer()
             self._causes = Causes()
+            self._hold_on(moment)
         self._arm(moment)
 
     def remove(self, batch: Batch, faults: FaultBook) -> None:
@@ -302,8 +302,14 @@ class PointWatch:
                 press = Press(self.device, self.settings.id, edge.seen_ns, edge.previous_ns, latency_ms)
                 batch.presses.append(press)
 
+    def _hold_on(self, moment: Moment) -> None:
+        """Continue from the record with an input that falls back by itself."""
+        record = self.record
+        if record.value and record.active_at and record.hold_s is not None:
+            self._causes.hold(self.settings.input, record.active_at.due_ns(moment, record.hold_s))
+
     def _keep_hold(self, hold_s: float | None, batch: Batch) -> None:
-        """Remember across a restart whether the input falls back by itself."""
+        """Remember across a restart whether the input falls back by itself, or has and is only debounced."""
         hold_s = hold_s if self._causes.falls_back else None
         if hold_s != self.record.hold_s:
             self.record = replace(self.record, hold_s=hold_s)

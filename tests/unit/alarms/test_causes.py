@@ -1,10 +1,12 @@
 """A point on a general name, presses that are events of their own, and inputs that fall back by themselves."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent.alarms.engine import Refusal
 from agent.config.models import DeviceSettings
-from agent.driver import Sample
+from agent.driver import Sample, pulse
 from agent.model import Event
 from tests.unit.alarms.scenario import Site, device
 
@@ -34,8 +36,8 @@ def a_site(input: str = "130", kind: str = "intrusion") -> Site:
     return Site(point(input, kind))
 
 
-def point(input: str, kind: str) -> DeviceSettings:
-    return device([{"id": "any", "kind": kind, "input": input, "debounce_s": 0.03}])
+def point(input: str, kind: str, *, debounce_s: float = 0.03) -> DeviceSettings:
+    return device([{"id": "any", "kind": kind, "input": input, "debounce_s": debounce_s}])
 
 
 def moved(site: Site, settings: DeviceSettings) -> list[Event]:
@@ -121,3 +123,30 @@ def test_a_zone_that_stays_open_does_for_a_point_that_is_new_by_any_name() -> No
     site.go(1.0)
     events = moved(site, point("130", "intrusion"))
     assert [event.type for event in events if event.point == "any"] == ["campus.alarm.raised"]
+
+
+def test_a_pulse_is_over_also_when_a_restart_comes_before_its_release_counts() -> None:
+    site = a_site("card", "panic")
+    press = Sample("card", True, site.clock.boottime_ns(), kind="panic", press=True)
+    assert types(panel(site, *pulse(press))) == ["alarm.raised"]
+    site.restart()
+    assert "alarm.restored" in types(site.go(1.0))
+    assert types(site.take(site.engine.reset(SELECTOR, None, site.clock.moment()))) == ["alarm.reset"]
+
+
+def test_the_release_of_a_pulse_is_debounced_as_any_other() -> None:
+    site = a_site("card", "panic")
+    press = Sample("card", True, site.clock.boottime_ns(), kind="panic", press=True)
+    panel(site, *pulse(press))
+    assert types(site.go(0.02)) == []
+    assert types(panel(site, *pulse(replace(press, seen_ns=site.clock.boottime_ns())))) == ["alarm.repeated"]
+    assert types(site.go(1.0)) == ["alarm.restored"]
+
+
+def test_it_also_falls_back_when_its_point_is_read_in_another_way() -> None:
+    site = a_site("120/001", "panic")
+    panel(site, word(site, "001", hold_s=60.0))
+    site.go(10.0)
+    assert types(moved(site, point("120/001", "panic", debounce_s=0.1))) == []
+    assert "alarm.restored" not in types(site.go(49.0))
+    assert "alarm.restored" in types(site.go(2.0))
