@@ -53,6 +53,16 @@ def test_however_many_inputs_a_device_invents_the_memory_is_bounded() -> None:
     assert len([event for event in told if event.type == "campus.input.unassigned"]) == 256
 
 
+def test_an_alarm_of_one_more_unknown_input_is_told_however_many_there_were() -> None:
+    site = site_with_zone_1()
+    for number in range(1_000):
+        panel(site, zone(site, f"z{number}"))
+    site.go(61.0)
+    told = panel(site, zone(site, "the button in the dormitory"))
+    assert [event.type for event in told] == ["campus.input.unassigned"]
+    assert told[0].data["left_out"] == 744
+
+
 def test_inputs_without_a_kind_are_nobodys_business() -> None:
     site = site_with_zone_1()
     assert panel(site, Sample("zone-9", True, site.clock.boottime_ns())) == []
