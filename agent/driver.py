@@ -331,7 +331,12 @@ class Plugin(BaseModel):
     field with a unit has the unit in its name and TOML's key as its alias; Python code may use either."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, hide_input_in_errors=True
+        frozen=True,
+        extra="forbid",
+        validate_by_name=True,
+        validate_by_alias=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     name: ClassVar[str]

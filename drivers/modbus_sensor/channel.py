@@ -25,6 +25,14 @@ FORMATS: Final = {
     "int32": struct.Struct(">i"),
     "float32": struct.Struct(">f"),
 }
+NUMBERS: Final = {
+    "uint16": (0, 0xFFFF),
+    "int16": (-0x8000, 0x7FFF),
+    "uint32": (0, 0xFFFF_FFFF),
+    "int32": (-0x8000_0000, 0x7FFF_FFFF),
+    "float32": (-math.inf, math.inf),
+}
+"""The lowest and the highest number of each type."""
 STATES: Final[dict[str, tuple[bool, SampleStatus]]] = {
     "normal": (False, "ok"),
     "alarm": (True, "ok"),
@@ -35,6 +43,9 @@ STATES: Final[dict[str, tuple[bool, SampleStatus]]] = {
     "fault": (False, "invalid"),
 }
 """What a supervised line's code means: is it an alarm, and what does the line say of itself."""
+SAYS_NOTHING: Final = frozenset(["open", "short", "tamper", "invalid"])
+"""What a line that says this watches cannot be known: a fire may have burnt it through. An alarm stands, and none
+begins."""
 State = Literal["normal", "alarm", "open", "short", "tamper", "low-battery", "fault"]
 Codes = dict[State, tuple[int, ...]]
 
@@ -78,7 +89,37 @@ class Channel(Table):
             raise BadSetting(say("sensor.thresholds"), f"{low:g} .. {high:g}")
         if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
             raise BadSetting(say("sensor.range"), f"{self.lowest:g} .. {self.highest:g}")
+        if self.scale == 0:
+            raise BadSetting(say("sensor.scale"), "0")
+        least, most = self.numbers
+        if outside := [code for code in numbers if not least <= code <= most]:
+            raise BadSetting(say("sensor.code-range", least=f"{least:g}", most=f"{most:g}"), outside[0])
+        self._check_reach()
         return self
+
+    def _check_reach(self) -> None:
+        """A limit that no valid value can pass, or come back from, makes no alarm, or one without an end. Raises
+        BadSetting."""
+        low, high = self.reach
+        within = say("sensor.reach", low=f"{low:g}", high=f"{high:g}")
+        if (above := self.alarm_above) is not None and not (low <= above - self.hysteresis and above < high):
+            raise BadSetting(within, f"alarm_above = {above:g}")
+        if (below := self.alarm_below) is not None and not (low < below and below + self.hysteresis <= high):
+            raise BadSetting(within, f"alarm_below = {below:g}")
+
+    @property
+    def numbers(self) -> tuple[float, float]:
+        """The lowest and the highest number that its registers can hold."""
+        return NUMBERS[self.type] if self.mask is None else (0, self.mask // (self.mask & -self.mask))
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The lowest and the highest valid value."""
+        low, high = sorted(number * self.scale + self.offset for number in self.numbers)
+        return (
+            low if self.lowest is None else max(low, self.lowest),
+            high if self.highest is None else min(high, self.highest),
+        )
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -99,8 +140,7 @@ class Channel(Table):
         (number,) = FORMATS[self.type].unpack(raw)
         if self.mask is None:
             return float(number)
-        shift = (self.mask & -self.mask).bit_length() - 1
-        return float((number & self.mask) >> shift)
+        return float((number & self.mask) // (self.mask & -self.mask))
 
     def state(self, raw: bytes) -> tuple[bool, SampleStatus]:
         """What a code says; one that is not configured is no valid value."""

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from agent.driver import NS_PER_S, Sample, SampleStatus
-from drivers.modbus_sensor.channel import Channel
+from drivers.modbus_sensor.channel import SAYS_NOTHING, Channel
 
 RISE_WINDOW_NS: Final = 60 * NS_PER_S
 """`rise_per_minute` looks back so far. A value that rises faster reaches the limit sooner, and alarms then."""
@@ -36,11 +36,14 @@ class Watch:
         else:
             self.measure = self.channel.value(raw)
             status = "ok" if self.measure is not None else "invalid"
-            # A value that is none says nothing: an alarm stands, and none begins, until there is one again.
-            active = self._active if self.measure is None else self._past_limit(self.measure, seen_ns)
+            active = self.measure is not None and self._past_limit(self.measure, seen_ns)
         if not warm:
+            self._past.clear()  # a rise was that of its own warmth
             return None
-        active = self._settled(active, seen_ns)
+        # What says nothing ends no alarm, begins none, and does not begin the delay anew.
+        active = self._active if status in SAYS_NOTHING else self._settled(active, seen_ns)
+        if not self._told and status == "ok" and self._since_ns is not None:
+            return None  # an alarm may have stood before a restart: what waits out the delay does not say it is over
         previous_ns, self._looked_ns = self._looked_ns, seen_ns
         if self._told and active == self._active and status == self._status:
             return None

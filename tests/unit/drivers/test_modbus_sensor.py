@@ -130,9 +130,42 @@ def test_codes_of_a_supervised_line() -> None:
         (False, "open"),
         (False, "short"),
         (True, "ok"),
-        (False, "invalid"),
+        (True, "invalid"),
         (False, "ok"),
     ]
+
+
+def test_a_line_that_burns_through_ends_no_alarm() -> None:
+    gas = Gas(codes={"normal": [0], "alarm": [1], "open": [2], "short": [3], "low-battery": [4]})
+    seen = [(sample.value, sample.status) for code in (0, 1, 2, 3, 77, 1, 4) if (sample := gas.look(code))]
+    assert seen == [
+        (False, "ok"),
+        (True, "ok"),
+        (True, "open"),
+        (True, "short"),
+        (True, "invalid"),
+        (True, "ok"),
+        (False, "low-battery"),
+    ]
+
+
+def test_a_reading_that_fails_now_and_then_does_not_begin_the_delay_anew() -> None:
+    gas = Gas(alarm_above=10.0, highest=100.0, delay="3s")
+    seen = [sample.value for value in (0, 20, 65535, 20, 65535, 20) if (sample := gas.look(value))]
+    assert seen[-1] is True
+
+
+def test_with_a_delay_nothing_is_told_before_it_is_known_whether_there_is_an_alarm() -> None:
+    """Of an alarm that stood before a restart, a first look that waits would say that it is over."""
+    assert Gas(alarm_above=10.0, delay="3s").looks(20, 20, 20, 20) == [None, None, None, True]
+    assert Gas(alarm_above=10.0, delay="3s").looks(20, 20, 5) == [None, None, False]
+
+
+def test_what_a_sensor_showed_while_it_warmed_up_is_no_rise() -> None:
+    gas = Gas(rise_per_minute=5.0)
+    for value in range(0, 30, 3):
+        gas.look(value, warm=False)
+    assert gas.looks(30, 30, 31) == [False, None, None]
 
 
 def test_a_change_says_when_it_was_looked_at_last() -> None:
@@ -192,6 +225,16 @@ def test_no_read_asks_for_more_than_the_standard_allows() -> None:
         ({"mask": 3, "type": "int16"}, "uint16"),
         ({"register": 65535, "type": "uint32"}, "65535"),
         ({"order": "abdc"}, "abcd"),
+        ({"alarm_above": float("nan")}, "finite"),
+        ({"alarm_below": float("-inf")}, "finite"),
+        ({"hysteresis": float("inf"), "alarm_above": 1.0}, "finite"),
+        ({"scale": float("nan")}, "finite"),
+        ({"scale": 0.0}, "0"),
+        ({"highest": 100.0, "alarm_above": 100.0}, "0 to 100"),
+        ({"lowest": 0.0, "alarm_below": 0.0}, "0 to 65535"),
+        ({"alarm_above": 65535.0}, "65535"),
+        ({"type": "int16", "scale": 0.1, "alarm_below": -3276.8}, "-3276.8"),
+        ({"codes": {"alarm": [65536]}}, "65536"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(keys: dict[str, Any], expected: str) -> None:
