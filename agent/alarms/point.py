@@ -36,6 +36,8 @@ UNSHOWN_LIMIT: Final = 64
 """Changes that wait for their commit. The journal commits in milliseconds; beyond this only the newest matter."""
 SENSED: Final = frozenset({"raised", "repeated", "restored"})
 """The events that a look at the input causes; the others follow a person or the time."""
+BLIND: Final[frozenset[SampleStatus]] = frozenset(["open", "short", "tamper", "invalid"])
+"""An input that says this of itself may not see what it watches."""
 CONFIGURATION: Final = "configuration"
 """The actor of a reset that nobody asked for: the point is gone."""
 DRILL: Final = "drill"
@@ -74,6 +76,8 @@ class PointWatch:
         self._status = sample.status
         self._beside = beside(sample, batch.language)
         self._status_faults(batch, faults)
+        if sample.status in BLIND and not active and not self.has_looked:
+            return  # it does not know whether what stood before a restart is over
         edges = self._debounce.look(active, sample.seen_ns, sample.previous_ns)
         if sample.press and shown and not any(edge.active for edge in edges):
             edges += self._debounce.again(sample.seen_ns)

@@ -5,6 +5,7 @@ import pytest
 from agent.alarms.engine import Delivery, Press, Refusal
 from agent.alarms.lamp import LampMode, lit
 from agent.alarms.words import FAULT_TEXTS, STATUS_FAULTS, STATUS_TEXTS
+from agent.driver import SampleStatus
 from agent.kinds import FAULTS, KINDS
 from agent.model import Lane
 from agent.texts import say
@@ -155,3 +156,15 @@ def test_samples_of_unknown_devices_and_inputs_are_ignored() -> None:
 def test_every_status_fault_and_status_event_has_its_words() -> None:
     assert set(STATUS_FAULTS.values()) <= FAULT_TEXTS.keys() <= FAULTS.keys()
     assert STATUS_TEXTS.keys() == {type_ for kind in KINDS.values() for type_ in kind.events or () if type_}
+
+
+@pytest.mark.parametrize("status", ["open", "short", "tamper", "invalid"])
+def test_an_input_that_is_blind_after_a_restart_does_not_end_what_stood_before(status: SampleStatus) -> None:
+    site = Site(device([{"id": "gas", "kind": "gas", "input": 0}]))
+    site.look(0, True)
+    site.restart()
+    assert "campus.alarm.restored" not in [event.type for event in site.look(0, False, status=status)]
+    with pytest.raises(Refusal):
+        site.reset(device="hall", point="gas")
+    site.look(0, False)
+    site.reset(device="hall", point="gas")
