@@ -13,6 +13,7 @@ import asyncio
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from importlib import import_module
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
@@ -159,7 +160,10 @@ class Dc09Dialler(PathDriver):
         return key
 
     async def open(self, link: PathLink) -> PathSession:
-        return DiallerSession(self, link, self.key_bytes())
+        key = self.key_bytes()
+        if key is not None:  # loading it takes tens of milliseconds, in which an alarm would wait for the loop
+            await asyncio.to_thread(import_module, "cryptography.hazmat.primitives.ciphers")
+        return DiallerSession(self, link, key)
 
 
 class Refused(Exception):

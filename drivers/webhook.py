@@ -7,6 +7,7 @@ robots answer 200 to everything: only the code in the answer says whether the gr
 URL, so the URL is a secret, and only its host is ever shown.
 """
 
+import asyncio
 import base64
 import hashlib
 import hmac
@@ -14,6 +15,7 @@ import ipaddress
 import json
 import ssl
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import SplitResult, urlencode, urlsplit
 
@@ -87,24 +89,32 @@ class Webhook(PathDriver):
         return parts
 
     async def open(self, link: PathLink) -> PathSession:
-        import aiohttp
-
         target = self.target()
-        context = trust(self.ca)
+        # both take tens of milliseconds, in which an alarm would wait for the loop
+        aiohttp = await asyncio.to_thread(import_module, "aiohttp")
+        context = await asyncio.to_thread(trust, self.ca)
         timeout = aiohttp.ClientTimeout(total=self.timeout_s)
         connector = aiohttp.TCPConnector(ssl=context, limit=1, force_close=True)
         client = aiohttp.ClientSession(connector=connector, timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
-        return WebhookSession(self, link, target, client)
+        return WebhookSession(self, link, target, client, context)
 
 
 class WebhookSession(PathSession):
     """One client; each message has a connection of its own."""
 
-    def __init__(self, settings: Webhook, link: PathLink, target: SplitResult, client: "aiohttp.ClientSession") -> None:
+    def __init__(
+        self,
+        settings: Webhook,
+        link: PathLink,
+        target: SplitResult,
+        client: "aiohttp.ClientSession",
+        context: ssl.SSLContext,
+    ) -> None:
         self._settings = settings
         self._link = link
         self._target = target
         self._client = client
+        self._context = context
         self._host = target.hostname or ""
 
     async def send(self, notice: Notice) -> Taken:
@@ -127,11 +137,9 @@ class WebhookSession(PathSession):
 
     async def probe(self) -> Condition:
         """As far as a connection and its certificate: a message would be read by people."""
-        import asyncio
-
         secure = self._target.scheme == "https"
         port = self._target.port or (443 if secure else 80)
-        context = trust(self._settings.ca) if secure else None
+        context = self._context if secure else None
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 _, writer = await asyncio.open_connection(self._host, port, ssl=context)
@@ -263,11 +271,10 @@ def revealed(secret: Secret) -> str:
 
 def reason_of(error: Exception) -> str:
     """Why it failed, without what the library says: that may hold the URL."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    inner = error.__cause__ or getattr(error, "os_error", None)
-    if isinstance(inner, ssl.SSLCertVerificationError):
-        return inner.verify_message
+    inner = getattr(error, "certificate_error", None) or error.__cause__ or getattr(error, "os_error", None)
+    for one in (inner, error):  # aiohttp's own error has the name of ssl's, and not what it says
+        if said := getattr(one, "verify_message", None):
+            return str(said)
     if isinstance(error, TimeoutError):
         return "timeout"
     code = error if isinstance(error, OSError) else inner

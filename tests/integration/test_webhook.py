@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from aiohttp import web
 
 from agent.driver import PathError, Secret
 from drivers.webhook import Webhook, dingtalk_sign, feishu_sign, message
+from tests.sims.broker import make_authority
 from tests.sims.paths import SITE, RecordedPathLink, notice
 
 TOKEN = "a-token-that-nobody-may-see"
@@ -25,17 +28,18 @@ class Server:
     """A server on loopback, and what it was sent."""
 
     port: int = 0
+    scheme: str = "http"
     answer: Handler | None = None
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/robot/send?access_token={TOKEN}"
+        return f"{self.scheme}://127.0.0.1:{self.port}/robot/send?access_token={TOKEN}"
 
 
 @asynccontextmanager
-async def serving(answer: Handler | None = None) -> AsyncIterator[Server]:
-    server = Server(answer=answer)
+async def serving(answer: Handler | None = None, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    server = Server(answer=answer, scheme="https" if tls else "http")
 
     async def take(request: web.Request) -> web.StreamResponse:
         server.requests.append((request.path_qs, dict(request.headers), await request.read()))
@@ -45,7 +49,7 @@ async def serving(answer: Handler | None = None) -> AsyncIterator[Server]:
     app.router.add_route("*", "/{tail:.*}", take)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
     server.port = runner.addresses[0][1]
     try:
@@ -215,3 +219,15 @@ def test_an_english_site_is_spoken_to_in_english() -> None:
     site = replace(SITE, name="Shiyan Primary", language="en")
     body, _ = message("wecom", notice(text="Gatehouse: panic raised"), site, None, 0.0, at_all=False)
     assert json.loads(body)["text"]["content"] == "[Shiyan Primary] Gatehouse: panic raised\n2026-11-23 08:00:05"
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_refused_and_one_s_own_authority_taken(tmp_path: Path) -> None:
+    authority = make_authority(tmp_path / "ca")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(authority.cert, authority.key)
+    async with serving(tls=context) as server:
+        assert (await refused(server)).text.key == "webhook.unreachable"
+        assert server.requests == []
+        await send(server, ca=str(authority.ca))
+        await send(server, ca=str(authority.ca), what="probe")
+        assert len(server.requests) == 1
