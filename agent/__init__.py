@@ -1,3 +1,3 @@
 """campus-agent: the gateway daemon of a school's safety hardware."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
