@@ -8,6 +8,8 @@ from agent.cli.shared import MISUSE, OK, Environment, JsonFlag, command, command
 from agent.texts import Text, say
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from agent.driver import Plugin
 
 app = commands()
@@ -48,38 +50,41 @@ def describe(env: Environment, driver: "type[Plugin]") -> dict[str, Any]:
         "of": array_of(driver),
         "needs_bus": needs_bus(driver),
         "supervised": is_supervised(driver),
-        "fields": [describe_field(env, driver, key) for key in fields_of(driver)],
+        "fields": [describe_field(env, driver, key) for key in keys(driver)],
+        "tables": {
+            name: [describe_field(env, inner, key) for key in keys(inner)] for name, inner in inner_tables(driver)
+        },
         "schema": schema_of(driver),
     }
 
 
-def describe_field(env: Environment, driver: "type[Plugin]", key: str) -> dict[str, Any]:
-    """One key of a driver as data."""
+def describe_field(env: Environment, model: "type[BaseModel]", key: str) -> dict[str, Any]:
+    """One key as data."""
     from agent.config.fields import field_text, keys_of
     from agent.config.schema import default_of, limits_of, type_word
 
     return {
         "name": key,
-        "type": plain(env, type_word(driver, key)),
-        "required": keys_of(driver)[key].is_required(),
-        "default": default_of(driver, key),
-        "limits": limits_of(driver, key),
-        "description": plain(env, field_text(driver, key)),
+        "type": plain(env, type_word(model, key)),
+        "required": keys_of(model)[key].is_required(),
+        "default": default_of(model, key),
+        "limits": limits_of(model, key),
+        "description": plain(env, field_text(model, key)),
     }
 
 
-def fields_of(driver: "type[Plugin]") -> list[str]:
-    """The keys of a driver, in its order."""
+def keys(model: "type[BaseModel]") -> list[str]:
+    """The keys of a driver or of a table, in its order."""
     from agent.config.fields import keys_of
 
-    return list(keys_of(driver))
+    return list(keys_of(model))
 
 
 def schema_of(driver: "type[Plugin]") -> dict[str, Any]:
     """The JSON Schema of a driver's keys."""
     from agent.config.schema import property_of
 
-    return {key: property_of(driver, key) for key in fields_of(driver)}
+    return {key: property_of(driver, key) for key in keys(driver)}
 
 
 def about(env: Environment, driver: "type[Plugin]") -> str:
@@ -144,16 +149,31 @@ def show(env: Environment, driver: "type[Plugin]", *, in_full: bool) -> None:
     env.say(f"config.driver-{place_of(driver)}")
     if not is_supervised(driver):
         env.say("config.driver-unsupervised")
-    described = [describe_field(env, driver, key) for key in fields_of(driver)]
+    show_keys(env, driver, in_full=in_full)
+    if not in_full:
+        return
+    for name, inner in inner_tables(driver):
+        print(f"\n[[{array_of(driver)}.{name}]]")
+        show_keys(env, inner, in_full=True)
+    print()
+    print(example(driver))
+
+
+def show_keys(env: Environment, model: "type[BaseModel]", *, in_full: bool) -> None:
+    """Print the keys of a driver, or of a table inside its own."""
     rows = []
-    for field in described:
+    for field in (describe_field(env, model, key) for key in keys(model)):
         row = [field["name"], field["type"], default_word(env, field), field["description"]]
         rows.append([*row[:2], limits_word(field["limits"]), *row[2:]] if in_full else row)
     columns = ["key", "type", *(["limits"] if in_full else []), "default", "about"]
     env.table([f"config.col-{column}" for column in columns], rows)
-    if in_full:
-        print()
-        print(example(driver))
+
+
+def inner_tables(driver: "type[Plugin]") -> "list[tuple[str, type[BaseModel]]]":
+    """The tables inside a driver's own, by their keys."""
+    from agent.config.fields import tables_in
+
+    return list(tables_in(driver))
 
 
 def default_word(env: Environment, field: dict[str, Any]) -> str:
@@ -174,17 +194,28 @@ def limits_word(limits: dict[str, str]) -> str:
 
 
 def example(driver: "type[Plugin]") -> str:
-    """A device to start from: what must be given, and the rest as it is by default."""
-    from agent.config.fields import keys_of
-    from agent.config.schema import default_of
-    from agent.units import shown
-
+    """A device to start from: what must be given, and the rest as it is by default; each table inside it once."""
     array = array_of(driver)
     lines = [f"[[{array}]]", 'id = "..."', 'name = "..."', f'driver = "{driver.name}"']
     lines += ['address = "..."', 'username = "..."', "password = ..."] if array == "camera" else []
     lines += ['bus = "..."'] if needs_bus(driver) else []
-    for key, field in keys_of(driver).items():
-        default = default_of(driver, key)
+    lines += example_keys(driver)
+    for name, inner in inner_tables(driver):
+        lines += [f"  [[{array}.{name}]]", *(f"  {line}" for line in example_keys(inner))]
+    return "\n".join(lines)
+
+
+def example_keys(model: "type[BaseModel]") -> list[str]:
+    """The keys of one table, those with a default commented out."""
+    from agent.config.fields import keys_of, models_in
+    from agent.config.schema import default_of
+    from agent.units import shown
+
+    lines = []
+    for key, field in keys_of(model).items():
+        if models_in(field.annotation):
+            continue  # a table of its own
+        default = default_of(model, key)
         optional = f"# {key} = {'...' if default is None else shown(default)}"
         lines.append(f"{key} = ..." if field.is_required() else optional)
-    return "\n".join(lines)
+    return lines

@@ -114,6 +114,15 @@ def test_one_driver_in_full(run: Run) -> None:
     assert data["schema"]["unit"]["maximum"] == 247
 
 
+def test_a_driver_in_full_shows_the_tables_inside_its_own(run: Run) -> None:
+    result = run("drivers", "modbus-sensor")
+    assert result.code == 0
+    assert "[[device.channel]]" in result.out
+    assert "alarm_above" in result.out
+    described = json.loads(run("drivers", "modbus-sensor", "--json").out)
+    assert "alarm_above" in [field["name"] for field in described["tables"]["channel"]]
+
+
 def test_an_unknown_driver_is_wrong_usage(run: Run) -> None:
     ran = run("drivers", "modbus")
     assert ran.code == 2
