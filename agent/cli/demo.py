@@ -1,6 +1,6 @@
 """`campus-agent demo`: a simulated school on this machine."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,6 +13,10 @@ app = commands()
 def demo(
     ctx: typer.Context,
     script: Annotated[bool, typer.Option("--script", help="demo.opt-script")] = False,
+    scenario: Annotated[
+        Literal["gas-leak", "intruder", "drill", "outage"] | None,
+        typer.Option("--scenario", help="demo.opt-scenario"),
+    ] = None,
     seconds: Annotated[
         float | None, typer.Option("--seconds", min=1, metavar="SECONDS", help="demo.opt-seconds")
     ] = None,
@@ -22,5 +26,6 @@ def demo(
 
     argv = ["--lang", environment(ctx).language]
     argv += ["--script"] if script else []
+    argv += ["--scenario", scenario] if scenario else []
     argv += ["--seconds", str(seconds)] if seconds else []
     return main(argv)

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -37,6 +38,8 @@ REPLY_TIMEOUT_S: Final = 5.0
 OPENING: Final = frozenset({"campus.alarm.raised"})
 RESET: Final = "campus.alarm.reset"
 CLOSING: Final = frozenset({"campus.alarm.acknowledged", RESET})
+CURVE_KEPT: Final = 60
+"""Values of each curve: a minute, as the demo measures."""
 
 
 @dataclass
@@ -60,6 +63,10 @@ class District:
     """Replies to `ack`, by the id of the event that it named."""
     status: dict[str, JsonValue] = field(default_factory=dict)
     """The school's last word of itself."""
+    states: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The retained state of each point."""
+    curves: dict[tuple[str, str], deque[float]] = field(default_factory=dict)
+    """What came as telemetry of each point."""
     connected: bool = False
 
     def __post_init__(self) -> None:
@@ -149,13 +156,19 @@ class District:
         if self._connection is not None:
             self._connection.acknowledge(message)
         kind, _, rest = message.topic.removeprefix(f"{self.site.root}/").partition("/")
-        if kind not in {"event", "reply", "status"}:
+        if kind not in {"event", "reply", "status", "state", "telemetry"}:
             return
         value = json.loads(message.payload)
+        device, _, point = rest.partition("/")
         if kind == "event":
             self._take_event(value)
         elif kind == "status":
             self.status = value
+        elif kind == "state":
+            self.states[device, point] = value["state"]
+        elif kind == "telemetry":
+            curve = self.curves.setdefault((device, point), deque(maxlen=CURVE_KEPT))
+            curve.extend(one for one in value["values"] if one is not None)
         else:
             self.replies[rest] = value
             if (waiting := self._waiting.get(rest)) and not waiting.done():

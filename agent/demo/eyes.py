@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from agent.demo import devices
 from agent.texts import Language, Text, say
 
 USERNAME: Final = "agent"
@@ -40,10 +41,13 @@ EYES: Final = (
     Eye("gate", "gate", "guardroom", {"main": {"width": 1280, "height": 720, "kbps": 1500}}, PREROLL_S),
     Eye("canteen", "canteen"),
     Eye("corridor", "corridor", "office", {"main": {"codec": "h265"}}, PREROLL_S),
-    Eye("yard", "yard", None, {"ptz": True}, None, PRESET),
+    Eye("yard", "yard", None, {"ptz": True}, PREROLL_S, PRESET),
 )
 COVERED: Final = EYES[1]
 """The camera that somebody covers."""
+KITCHEN: Final = EYES[1]
+YARD: Final = EYES[3]
+"""The camera that watches the fence."""
 
 
 def spec(language: Language) -> dict[str, Any]:
@@ -88,6 +92,7 @@ name = "{say("democam.patrol").render(language)}"
 
 def _camera(eye: Eye, port: int, password: Path, language: Language) -> str:
     preroll = f'preroll = "{eye.preroll_s}s"\n' if eye.preroll_s else ""
+    points = devices.yard_point(language) if eye is YARD else ""
     return f"""
 [[camera]]
 id = "{eye.id}"
@@ -97,4 +102,4 @@ address = "127.0.0.1"
 port = {port}
 username = "{USERNAME}"
 password = {{ file = "{password}" }}
-{preroll}"""
+{preroll}{points}"""

@@ -3,20 +3,22 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, Literal, Protocol
 
 from agent.control.client import ControlError, DaemonDown
 from agent.demo.district import Event
 from agent.demo.eyes import COVERED, EYES, PATROL, PREROLL_S, Eye
 from agent.demo.school import School
-from agent.demo.trail import Trail
 from agent.texts import Text, say
 
 FIRST_LOOK_S: Final = 60.0
 """The eye loads for a second or two, and looks at each camera for some; a small board needs several times that."""
+ASK_EVERY_S: Final = 0.2
 PICTURE_S: Final = 60.0
 """A picture fault is raised after three inspections in a row, and cleared after two."""
+
+Kind = Literal["snapshot", "clip"]
 
 
 class Steps(Protocol):
@@ -44,24 +46,40 @@ class EyeScript:
 
         await self._steps.until(say("democam.step-cameras", count=len(EYES)), all_fine, wait_s=FIRST_LOOK_S)
 
-    async def proof(self, eye: Eye, trail: Trail) -> None:
+    async def proof(self, eye: Eye, event_id: str | None, kinds: Sequence[Kind] = ("snapshot", "clip")) -> None:
         """An alarm has left a snapshot and a clip, and the files are what their events say."""
-        for kind, step in (
-            ("snapshot", say("democam.step-snapshot", name=eye.name)),
-            ("clip", say("democam.step-clip", name=eye.name, before_s=PREROLL_S)),
-        ):
+        for kind in kinds:
+            step = say(f"democam.step-{kind}", name=eye.name, before_s=PREROLL_S)
             found: list[Event] = []
 
             def arrived(kind: str = kind, found: list[Event] = found) -> bool:
                 found[:] = [
                     event
                     for event in self._told("campus.camera.evidence")
-                    if (event["data"]["evidence"]["kind"], event["data"]["evidence"]["event"]) == (kind, trail.event_id)
+                    if (event["data"]["evidence"]["kind"], event["data"]["evidence"]["event"]) == (kind, event_id)
                 ]
                 return bool(found)
 
             await self._steps.until(step, arrived, wait_s=FIRST_LOOK_S)
             self._check(step, found[0]["data"]["evidence"])
+
+    async def listened_to(self, step: Text, eye: Eye) -> None:
+        """The eye hears of what a camera sees by itself."""
+        listeners = 0
+
+        async def look() -> None:
+            nonlocal listeners
+            while not listeners:
+                answer = await self._school.eyes.tell(eye.id, state=True)
+                listeners = answer["state"][eye.id]["event_slots"]
+                await asyncio.sleep(ASK_EVERY_S)
+
+        looking = asyncio.ensure_future(look())
+        try:
+            await self._steps.until(step, lambda: listeners > 0, wait_s=FIRST_LOOK_S)
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
 
     async def covered(self) -> None:
         """Somebody covers a camera, and uncovers it."""

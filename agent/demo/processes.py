@@ -153,15 +153,17 @@ class CamerasProcess(Child):
             raise self.ended()
         self.cameras = json.loads(line)["ready"]
 
-    async def tell(self, camera: str, **changes: Any) -> None:
-        """Change a camera while it runs (agent.demo.camera.spec.Command)."""
+    async def tell(self, camera: str, **changes: Any) -> dict[str, Any]:
+        """Change a camera while it runs, or ask for its state (agent.demo.camera.spec.Command); return its answer."""
         assert self._process is not None, "start it first"
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         async with self._lock:
             self._process.stdin.write(json.dumps({"camera": camera, **changes}).encode() + b"\n")
-            if not await self._process.stdout.readline():
+            if not (line := await self._process.stdout.readline()):
                 raise self.ended()
+            answer: dict[str, Any] = json.loads(line)
+            return answer
 
 
 class DaemonProcess(Child):

@@ -1,4 +1,4 @@
-"""The simulated school: broker, modules with buttons and lamps, the real daemon, and the district, all running.
+"""The simulated school: broker, buttons and all other devices at their wires, the real daemon, the district, running.
 
 Everything that is shown or checked is taken from the outside: presses from the simulated modules, commits from the
 daemon's control socket, arrivals from MQTT, lamps from the coils that the daemon wrote over the (pseudo) serial lines.
@@ -17,8 +17,9 @@ from agent.clock import SystemClock
 from agent.config.models import Broker
 from agent.control import ControlClient
 from agent.control.client import ControlError, DaemonDown
-from agent.demo import eyes
+from agent.demo import devices, eyes
 from agent.demo.district import District, Event
+from agent.demo.equipment import Equipment
 from agent.demo.lamp import LampWatch
 from agent.demo.module import Modules
 from agent.demo.processes import BrokerProcess, CamerasProcess, Child, DaemonProcess, free_port
@@ -28,8 +29,8 @@ from agent.texts import Language, Spoken
 
 PRESS_S: Final = 0.2
 """How long a finger stays on a button."""
-DUE_EVERY_S: Final = 0.2
-"""How often the daemon is asked what is due; a call takes less than a millisecond."""
+STATUS_EVERY_S: Final = 0.2
+"""How often the daemon is asked for its status; a call takes a millisecond."""
 EVENTS_KEPT: Final = 50
 TIMEZONE: Final = "Asia/Shanghai"
 
@@ -75,6 +76,13 @@ class School:
         """Each camera's health, as the daemon tells it."""
         self.evidence: dict[str, dict[str, Any]] = {}
         """The last picture or clip of each camera that the district was told of."""
+        self.measures: dict[tuple[str, str], tuple[float, str]] = {}
+        """What the daemon has measured last: value and unit, by device and input."""
+        self.armed = False
+        """Whether the perimeter is."""
+        self.drill = False
+        self.paths: dict[str, str] = {}
+        """The state of each second path."""
         self.covered = False
         self.problem: asyncio.Future[Spoken] = asyncio.get_running_loop().create_future()
         """Set when a process ends that should not."""
@@ -82,6 +90,8 @@ class School:
         self._stack = contextlib.AsyncExitStack()
         self._port = free_port()
         self._console_port = free_port()
+        self._host_port = free_port()
+        self.equipment = Equipment(folder, self._host_port, self.clock.boottime_ns)
         self.broker = BrokerProcess(self._port, folder / "broker.log")
         self.eyes = CamerasProcess(folder / "cameras.json", folder / "cameras.log")
         self.daemon = DaemonProcess(self.config, folder)
@@ -114,17 +124,26 @@ class School:
         self._spawn(self.district.run())
         for button in BUTTONS:
             self.places[button.key] = await self._build(button)
-        ttys = tuple(str(place.module.link) for place in self.places.values())
-        password = self.folder / PASSWORD_FILE
-        password.touch(mode=0o600)
-        password.write_text(eyes.PASSWORD, encoding="utf-8")
-        onvif = {name: int(camera["onvif_port"]) for name, camera in self.eyes.cameras.items()}
-        ports = Ports(self._port, self._console_port, onvif)
-        self.config.write_text(toml(self.folder, ports, ttys, self._language), encoding="utf-8")
+        await self._stack.enter_async_context(self.equipment)
+        self._write_files()
         self._stack.push_async_callback(self.daemon.stop)
         await self._begin(self.daemon)
         self._spawn(self._follow_journal())
-        self._spawn(self._follow_due())
+        self._spawn(self._follow_status())
+        self.equipment.go_on_air()
+
+    def _write_files(self) -> None:
+        """The daemon's configuration and its secrets."""
+        for name, secret in {PASSWORD_FILE: eyes.PASSWORD, **devices.keys()}.items():
+            path = self.folder / name
+            path.touch(mode=0o600)
+            path.write_text(secret, encoding="utf-8")
+        (self.folder / devices.CARDS).write_text(devices.card_list(self._language), encoding="utf-8")
+        ttys = tuple(str(place.module.link) for place in self.places.values())
+        onvif = {name: int(camera["onvif_port"]) for name, camera in self.eyes.cameras.items()}
+        listeners = devices.Listeners(self._host_port, self.equipment.centre.port)
+        ports = Ports(self._port, self._console_port, onvif, listeners)
+        self.config.write_text(toml(self.folder, ports, ttys, self.clock.moment(), self._language), encoding="utf-8")
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -168,8 +187,35 @@ class School:
             place.module.unplug()
 
     async def reset_all(self) -> list[dict[str, Any]]:
-        """The district resets every alarm; return the replies. Raises TimeoutError when the broker is away."""
-        return [await self.district.reset(device, point) for device, point in sorted(self.district.active)]
+        """The district resets every alarm, and silences the canteen; return the replies. Raises TimeoutError when the
+        broker is away."""
+        replies = [await self.district.reset(device, point) for device, point in sorted(self.district.active)]
+        return replies + await self.calm_canteen()
+
+    async def calm_canteen(self) -> list[dict[str, Any]]:
+        """The district switches the canteen's siren off and its gas on again; return the replies. Raises
+        TimeoutError."""
+        canteen = self.equipment.canteen
+        outputs = [
+            number for number, one in ((devices.SIREN, canteen.siren), (devices.VALVE, canteen.valve)) if one.lit
+        ]
+        return [
+            await self.district.command("output", {"device": "kitchen-io", "output": number, "value": False})
+            for number in outputs
+        ]
+
+    async def toggle_armed(self) -> dict[str, Any]:
+        """The district arms the perimeter, or disarms it; return the reply. Raises TimeoutError."""
+        return await self.district.command("disarm" if self.armed else "arm", {"partition": devices.PARTITION})
+
+    async def toggle_drill(self) -> dict[str, Any]:
+        """The district begins a drill, or ends it; return the reply. Raises TimeoutError."""
+        return await self.district.command("drill-stop" if self.drill else "drill-start", {})
+
+    async def cross_line(self) -> None:
+        """Somebody climbs over the wall, before the yard's camera."""
+        event = {"kind": "line-crossed", "source": devices.LINE, "active": None}
+        await self.eyes.tell(eyes.YARD.id, event=event)
 
     async def toggle_cover(self) -> None:
         """Stick a sheet of white paper on a camera, or take it off. The eye needs not have learnt first what the camera
@@ -221,23 +267,27 @@ class School:
                     if isinstance(event, dict):
                         self._note(event, "stored", self.clock.boottime_ns())
 
-    async def _follow_due(self) -> None:
+    async def _follow_status(self) -> None:
         with contextlib.suppress(DaemonDown, ControlError):
             async with self.control() as client:
                 while True:
-                    status = await client.call("status")
-                    assert isinstance(status, dict)
-                    due, uplink = status["due"], status["uplink"]
-                    assert isinstance(due, dict)
-                    assert isinstance(uplink, dict)
-                    self.due = {lane: int(str(count)) for lane, count in due.items()}
-                    cameras = status.get("cameras")
-                    self.cameras = (
-                        [dict(one) for one in cameras if isinstance(one, dict)] if isinstance(cameras, list) else []
-                    )
-                    self.seq = int(str(status["seq"]))
-                    self.uplink_connected = bool(uplink["connected"])
-                    await asyncio.sleep(DUE_EVERY_S)
+                    status: Any = await client.call("status")
+                    self._take_status(status)
+                    await asyncio.sleep(STATUS_EVERY_S)
+
+    def _take_status(self, status: dict[str, Any]) -> None:
+        self.due = {lane: int(count) for lane, count in status["due"].items()}
+        self.cameras = list(status["cameras"])
+        self.seq = int(status["seq"])
+        self.uplink_connected = bool(status["uplink"]["connected"])
+        self.measures = {
+            (device["id"], measure["input"]): (measure["value"], measure["unit"])
+            for device in status["devices"]
+            for measure in device["measures"]
+        }
+        self.armed = any(partition["state"] != "disarmed" for partition in status["partitions"])
+        self.drill = status["drill"] is not None
+        self.paths = {path["id"]: path["state"] for path in status["paths"]}
 
     def control(self) -> ControlClient:
         """The daemon's control socket."""

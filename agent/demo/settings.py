@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from agent.demo import eyes
-from agent.model import Site
+from agent.demo import devices, eyes
+from agent.model import Moment, Site
 from agent.texts import Language, Text, say
 
 SITE: Final = Site("370812", "sy-primary")
@@ -52,14 +52,15 @@ BUTTONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """TCP ports of 127.0.0.1: the broker's, the console's, and the ONVIF port of each camera."""
+    """TCP ports of 127.0.0.1: the broker's, the console's, each camera's for ONVIF, those for alarm reports."""
 
     broker: int
     console: int
     cameras: Mapping[str, int]
+    listeners: devices.Listeners
 
 
-def toml(folder: Path, ports: Ports, ttys: tuple[str, ...], language: Language) -> str:
+def toml(folder: Path, ports: Ports, ttys: tuple[str, ...], now: Moment, language: Language) -> str:
     """Write the daemon's configuration, with comments in the reader's language."""
 
     def note(key: str, **args: object) -> str:
@@ -88,7 +89,8 @@ ack_timeout = "{ACK_TIMEOUT_S}s"
 receipt_timeout = "{RECEIPT_TIMEOUT_S}s"
 """
     modules = "".join(_module(button, tty, language) for button, tty in zip(BUTTONS, ttys, strict=True))
-    return head + modules + eyes.toml(ports.cameras, ports.console, folder / PASSWORD_FILE, language)
+    cameras = eyes.toml(ports.cameras, ports.console, folder / PASSWORD_FILE, language)
+    return head + modules + devices.toml(folder, ports.listeners, now, language) + cameras
 
 
 def _module(button: Button, tty: str, language: Language) -> str:

@@ -21,11 +21,13 @@ from rich.text import Text
 
 ROOT: Final = Path(__file__).parents[2]
 PICTURE: Final = ROOT / "docs" / "demo.svg"
-COLUMNS, ROWS = 101, 25
+COLUMNS, ROWS = 101, 43
 SOCKET: Final = "campus-demo-picture"
-START_S: Final = 4.0
-STEPS: Final = (("1", 2.2), ("3", 2.2), ("b", 0.8), ("2", 5.0))
-"""A key, and the seconds after it: one acknowledged, a duress alarm, the broker gone, and one that cannot get out."""
+START_S: Final = 40.0
+"""Until every camera was looked at."""
+STEPS: Final = (("1", 2.2), ("3", 2.2), ("g", 5.0), ("v", 4.5), ("o", 1.5), ("b", 0.8), ("2", 16.0))
+"""A key, and the seconds after it: one acknowledged, a duress alarm, gas and no fan, the dormitory door, the broker
+gone, and one that only the second paths bring out."""
 CELL_X, CELL_Y, MARGIN, BASELINE = 9, 19, 10, 14
 BACKGROUND: Final = "#191919"
 RUN: Final = re.compile(r"[\u2e80-\uffef]+|[^\s\u2e80-\uffef]+(?: [^\s\u2e80-\uffef]+)*")
@@ -105,8 +107,10 @@ def color(style: Style, *, reverse: bool) -> tuple[str, str | None]:
 
 
 def main() -> None:
-    """Run the demo and write the picture."""
-    PICTURE.write_text("".join(draw(screen())), encoding="utf-8")
+    """Run the demo and write the picture; print the same as text, for the READMEs."""
+    shown = screen()
+    PICTURE.write_text("".join(draw(shown)), encoding="utf-8")
+    print(Text.from_ansi(shown).plain)
     print(PICTURE, PICTURE.stat().st_size, "bytes")
 
 

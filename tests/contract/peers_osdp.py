@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from agent.clock import SystemClock
+from agent.demo.reader import CardReader
 from drivers.osdp import Osdp
 from drivers.osdp.frames import Scanner, decode
 from tests.contract.peers import Peer, Talk
-from tests.sims.osdp import CardReader
 from tests.sims.rig import RecordedLink, supervise
 
 CONFIG: Final[dict[str, Any]] = {

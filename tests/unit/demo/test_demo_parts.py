@@ -1,18 +1,24 @@
 """The pure parts of the demo: what a lamp shows, what became of a press, the generated configuration."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.config.calendar import CalendarSettings, WindowSettings
 from agent.config.load import load
+from agent.demo import devices
 from agent.demo.eyes import EYES
 from agent.demo.lamp import LampSeen, LampWatch
 from agent.demo.settings import BUTTONS, PASSWORD_FILE, Ports, toml
 from agent.demo.trail import Trail
+from agent.model import ClockQuality, Moment
 from agent.texts import Language
+from drivers.osdp.cards import card_number
 
 MS = 1_000_000
+NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 
 
 def watch(*gaps_ms: int) -> tuple[LampWatch, int]:
@@ -90,15 +96,38 @@ def test_the_lamp_is_steady_from_its_last_change_or_the_acknowledgement() -> Non
     assert trail.ms("lamp") == 1000
 
 
-@pytest.mark.parametrize("language", ["zh-CN", "en"])
-def test_the_generated_configuration_is_valid_without_a_warning(tmp_path: Path, language: Language) -> None:
+@pytest.mark.parametrize(("language", "clock"), [("zh-CN", "synced"), ("en", "unsynced")])
+def test_the_generated_configuration_is_valid_without_a_warning(
+    tmp_path: Path, language: Language, clock: ClockQuality
+) -> None:
     ttys = tuple(str(tmp_path / button.device) for button in BUTTONS)
     path = tmp_path / "agent.toml"
-    ports = Ports(1883, 8080, {eye.id: 8000 + number for number, eye in enumerate(EYES)})
-    (tmp_path / PASSWORD_FILE).write_text("pw")
-    path.write_text(toml(tmp_path, ports, ttys, language), encoding="utf-8")
+    listeners = devices.Listeners(9999, 9998)
+    ports = Ports(1883, 8080, {eye.id: 8000 + number for number, eye in enumerate(EYES)}, listeners)
+    for name, secret in {PASSWORD_FILE: "pw", **devices.keys()}.items():
+        (tmp_path / name).touch(mode=0o600)
+        (tmp_path / name).write_text(secret)
+    (tmp_path / devices.CARDS).write_text(devices.card_list(language))
+    path.write_text(toml(tmp_path, ports, ttys, Moment(NOW, 0, "boot", clock), language), encoding="utf-8")
     config = load(path)
     assert [problem.text.render(language) for problem in config.warnings] == []
-    kinds = {device.id: device.points[0].kind for device in config.devices}
+    kinds = {(device.id, point.id): point.kind for device in config.devices for point in device.points}
     assert [camera.id for camera in config.cameras] == [eye.id for eye in EYES]
-    assert kinds == {"guardroom": "panic", "office": "panic", "reception": "duress"}
+    assert kinds["guardroom", "panic"] == kinds["office", "panic"] == "panic"
+    assert kinds["reception", "duress"] == "duress"
+    assert kinds[devices.GAS] == "gas"
+    assert kinds[devices.FAN] == "fan-stopped"
+    assert kinds[devices.FENCE] == "perimeter"
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_it_is_always_outside_of_class_hours(hour: int) -> None:
+    now = datetime(2026, 11, 23, hour, 30, tzinfo=UTC)
+    calendar = CalendarSettings.model_validate({"lessons": [devices.lessons(now)]})
+    window = WindowSettings.model_validate({"during": ["outside-lessons"]})
+    assert calendar.holds(window, now)
+    assert calendar.holds(window, now + timedelta(minutes=29))
+
+
+def test_the_card_is_the_one_of_the_list() -> None:
+    assert card_number(devices.CARD_DATA, devices.CARD_BITS) == devices.CARD_NUMBER

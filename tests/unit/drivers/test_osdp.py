@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.clock import NS_PER_S, SystemClock
+from agent.demo.reader import CardReader
 from agent.driver import BadFrame, DeviceError
 from drivers.osdp import Osdp
 from drivers.osdp.cards import CardList, card_number, find, parse_cards
 from drivers.osdp.door import Door, DoorState
 from drivers.osdp.frames import Scanner, checksum, crc16, decode
-from tests.sims.osdp import CardReader
 from tests.sims.rig import RecordedLink, supervise, until
 
 KEY = bytes(range(16))
