@@ -206,7 +206,7 @@ class Receiver:
         text = say("dc09.wrong-time", account=host.settings.account, seconds=f"{skew_s:+.0f}")
         self._link.reject(raw, Rejected(text, raw))
         samples = tuple(self._refuse(host, text, now_ns)) if stubborn else ()
-        return Verdict(nak(self._now(host)).to_bytes(), samples, host)
+        return Verdict(nak(self._now(host)).to_bytes(), samples)
 
     def _open(self, frame: Frame, host: Host, raw: bytes) -> Message:
         account = host.settings.account

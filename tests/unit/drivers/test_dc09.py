@@ -396,6 +396,19 @@ async def test_datagrams_beyond_the_limit_are_dropped_and_others_heard(monkeypat
         assert here.values("130/003") == [True]
 
 
+async def test_old_messages_that_are_sent_again_do_not_use_up_the_share_of_their_host() -> None:
+    async with site(SimClock(NOON), transport="udp", frames_per_s=1.0) as here:
+        thief = here.host(transport="udp", clock=lambda: NOON - timedelta(hours=1))
+        host = here.host(transport="udp", clock=lambda: NOON)
+        for _ in range(20):
+            message = thief.message(ADM_CID, "1130 01 001")
+            assert (answer := await thief.once(message.to_bytes(), message))
+            assert answer.id == NAK
+        assert (await host.contact_id("1130 01 003")).id == ACK
+        thief.close()
+        host.close()
+
+
 async def test_both_families_of_addresses_are_heard() -> None:
     port = free_port()
     async with site(listen=f"[::]:{port}", transport="both") as here:
