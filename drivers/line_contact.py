@@ -103,7 +103,7 @@ class _Port:
             listening.cancel()
             with suppress(asyncio.CancelledError, DeviceError):
                 await listening
-            thread.join(JOIN_S)
+            await asyncio.to_thread(thread.join, JOIN_S)
 
     async def _tell(self, look: _Look) -> None:
         samples = []

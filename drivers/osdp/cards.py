@@ -2,9 +2,8 @@
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,8 @@ WITH_PARITY: Final = (26, 34)
 """Wiegand formats with a parity bit at either end: the number is what lies between."""
 LIST_LIMIT_BYTES: Final = 1 << 20
 """Twenty thousand cards; a mistaken path to something else is refused, not read."""
+SPREADSHEET: Final = "gb18030"
+"""What Excel writes in China that does not write UTF-8."""
 EVERY_READER: Final = "*"
 _NUMBER: Final = re.compile(r"[0-9A-Fa-f]{1,32}")
 
@@ -46,8 +47,7 @@ def parse_cards(text: str) -> Mapping[str, Card]:
     """Read a list: `number,name,reader reader ...` per line, `*` or nothing for every reader; `#` begins a comment.
     Raises ValueError that names the line."""
     found: dict[str, Card] = {}
-    lines = (line for line in StringIO(text))
-    for place, row in enumerate(csv.reader(lines), 1):
+    for place, row in enumerate(_rows(text), 1):
         cells = [cell.strip() for cell in row]
         if not any(cells) or cells[0].startswith("#"):
             continue
@@ -57,6 +57,14 @@ def parse_cards(text: str) -> Mapping[str, Card]:
         readers = frozenset(cells[2].split()) if len(cells) > 2 and cells[2] else frozenset({EVERY_READER})
         found[number] = Card(number, cells[1] if len(cells) > 1 else "", readers)
     return found
+
+
+def _rows(text: str) -> Iterator[list[str]]:
+    rows = csv.reader(text.splitlines())
+    try:
+        yield from rows
+    except csv.Error as error:  # a quotation mark that never ends
+        raise ValueError(f"{rows.line_num}: {error}") from error
 
 
 def find(cards: Mapping[str, Card], number: str) -> Card | None:
@@ -90,11 +98,14 @@ class CardList:
         return self._cards
 
     def _read(self) -> str:
-        with self._path.open(encoding="utf-8-sig", newline="") as file:  # spreadsheets write a BOM
-            text = file.read(LIST_LIMIT_BYTES + 1)
-        if len(text) > LIST_LIMIT_BYTES:
+        with self._path.open("rb") as file:
+            raw = file.read(LIST_LIMIT_BYTES + 1)
+        if len(raw) > LIST_LIMIT_BYTES:
             raise ValueError(f"> {LIST_LIMIT_BYTES} bytes")
-        return text
+        try:
+            return raw.decode("utf-8-sig")  # some spreadsheets write a BOM
+        except UnicodeDecodeError:
+            return raw.decode(SPREADSHEET)
 
 
 def readers_of(cards: Iterable[Card]) -> frozenset[str]:

@@ -130,6 +130,12 @@ def test_a_wrong_line_is_named(text: str) -> None:
         parse_cards(f"1,张\n{text}\n")
 
 
+def test_a_list_as_spreadsheets_in_china_save_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "cards.csv"
+    path.write_bytes("1,张老师,gate\r22,李老师\r".encode("gb18030"))
+    assert [card.name for card in CardList(str(path)).cards().values()] == ["张老师", "李老师"]
+
+
 def test_a_list_that_is_spoilt_while_it_is_used_keeps_the_doors_working(tmp_path: Path) -> None:
     path = tmp_path / "cards.csv"
     cards = CardList(str(path))
@@ -138,6 +144,8 @@ def test_a_list_that_is_spoilt_while_it_is_used_keeps_the_doors_working(tmp_path
     path.write_text("\ufeff1,张\n", encoding="utf-8")
     assert list(cards.cards()) == ["1"]
     path.write_text("no list at all", encoding="utf-8")
+    assert list(cards.cards()) == ["1"]
+    path.write_text('"' + "1" * 200_000, encoding="utf-8")  # more than csv takes
     assert list(cards.cards()) == ["1"]
     path.write_text("1,张\n22,李\n", encoding="utf-8")
     assert list(cards.cards()) == ["1", "22"]
