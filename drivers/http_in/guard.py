@@ -97,6 +97,11 @@ class Guard(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._inner.resume_writing()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no whole request has come that is not answered."""
+        return self._timer is not None
+
     def arm(self, seconds: float) -> None:
         """End the connection unless a request has come by then."""
         if self._timer is not None:

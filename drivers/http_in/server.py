@@ -18,10 +18,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from agent.driver import NS_PER_S, BadFrame, Bucket, DeviceError, Link, Sample, SecretError, Text, say
 from drivers._listen import bind
 from drivers.http_in import GRACE, SUPERVISION, HttpIn, HttpSource
+from drivers.http_in.bodies import clean
 from drivers.http_in.guard import IDLE_S, REQUEST_S, Guard, Handler, plain_address, refusal
+from drivers.http_in.handshakes import Handshakes
 from drivers.http_in.mapping import read
 from drivers.http_in.posted import Posted, placed
-from drivers.http_in.tokens import is_known
+from drivers.http_in.tokens import has_login, is_known
 
 CONNECTIONS: Final = 128
 CONNECTIONS_PER_ADDRESS: Final = 32
@@ -96,8 +98,10 @@ class Server:
             for source in driver.sources
         }
         self._http = web.Server(self._handle)
-        self._guards: set[Guard] = set()
+        self._guards: dict[Guard, None] = {}
+        """The oldest first."""
         self._listener: asyncio.Server | None = None
+        self._handshakes: Handshakes | None = None
         self._watching: asyncio.Task[None] | None = None
         self._under_way = 0
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -116,7 +120,12 @@ class Server:
         context = self._tls()
         place = await bind(self._driver.listen, socket.SOCK_STREAM)
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._guard, sock=place, ssl=context, backlog=BACKLOG)
+        if context is None:
+            self._listener = await loop.create_server(self._guard, sock=place, backlog=BACKLOG)
+        else:
+            self._handshakes = Handshakes(
+                place, context, self._guard, most=CONNECTIONS, most_of_address=CONNECTIONS_PER_ADDRESS
+            )
         self._watching = loop.create_task(self._watch())
 
     def _tls(self) -> ssl.SSLContext | None:
@@ -135,6 +144,8 @@ class Server:
         """Let what is under way finish, then end everything."""
         if self._listener is not None:
             self._listener.close()
+        if self._handshakes is not None:
+            await self._handshakes.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(HAND_OVER_S):
                 while self._under_way:  # noqa: ASYNC110 - at the end, for milliseconds
@@ -190,12 +201,17 @@ class Server:
         return guard
 
     def admit(self, guard: Guard) -> bool:
-        """Whether there is room for one more connection."""
-        same = sum(1 for other in self._guards if other.address == guard.address)
-        if len(self._guards) >= CONNECTIONS or same >= CONNECTIONS_PER_ADDRESS:
+        """Make room for one more connection: one on which no request is under way goes for it. Return whether there
+        is room."""
+        same = [other for other in self._guards if other.address == guard.address]
+        crowd = same if len(same) >= CONNECTIONS_PER_ADDRESS else [*self._guards]
+        if len(same) >= CONNECTIONS_PER_ADDRESS or len(self._guards) >= CONNECTIONS:
             self._link.reject(b"", Rejected(say("httpin.connections", address=guard.address)))
-            return False
-        self._guards.add(guard)
+            if (idle := next((other for other in crowd if other.is_idle), None)) is None:
+                return False
+            self.left(idle)
+            idle.abort()
+        self._guards[guard] = None
         return True
 
     def nonsense(self, address: str) -> None:
@@ -204,7 +220,7 @@ class Server:
 
     def left(self, guard: Guard) -> None:
         """A connection is closed."""
-        self._guards.discard(guard)
+        self._guards.pop(guard, None)
 
     # --- requests
 
@@ -224,8 +240,10 @@ class Server:
         address = plain_address(request.remote)
         sender = self._senders.get(request.path)
         if sender is None or not self._is_allowed(request.path, address):
-            self._link.reject(b"", Rejected(say("httpin.stranger", address=address, path=request.path[:64])))
+            self._link.reject(b"", Rejected(say("httpin.stranger", address=address, path=clean(request.path)[:64])))
             return refusal(404)
+        if sender.settings.username is not None and not has_login(request):
+            return refusal(401)  # many a device asks first, and logs in when it is told to
         if not is_known(request, sender.settings, sender.token):
             self._link.reject(b"", Rejected(say("httpin.wrong-token", source=sender.settings.id, address=address)))
             await asyncio.sleep(WRONG_TOKEN_S)

@@ -22,6 +22,11 @@ def is_known(request: web.BaseRequest, source: HttpSource, token: bytes) -> bool
     return any(hmac.compare_digest(one.encode("utf-8", "replace"), token) for one in given)
 
 
+def has_login(request: web.BaseRequest) -> bool:
+    """Whether a request brings anything that may be a token or a login, right or wrong."""
+    return "X-Token" in request.headers or "Authorization" in request.headers or "token" in request.query
+
+
 def basic_password(value: str, username: str) -> str:
     """The password of a basic login of this user; empty for anything else."""
     try:

@@ -165,6 +165,23 @@ async def test_a_wrong_token_is_refused_slowly_and_nobody_else_waits(
         assert await here.post("/doors", event("open")) == 200
 
 
+async def test_a_device_that_asks_before_it_logs_in_is_no_intruder() -> None:
+    async with site({**DOORS, "username": "gate"}) as here:
+        for _ in range(3):
+            assert await here.post("/doors", event("open"), {"A": "b"}) == 401
+        assert here.reasons() == []
+        assert await here.post("/doors", event("open"), {"Authorization": "Basic Z2F0ZTpzZWNyZXQ="}) == 200
+
+
+async def test_what_a_stranger_asks_for_cannot_write_lines_into_the_log() -> None:
+    async with site() as here:
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        writer.write(b"POST /x%0a%1b[31m HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        await reader.read()
+        writer.close()
+        assert str(here.link.rejected[-1][1]).isprintable()
+
+
 async def test_strangers_and_other_paths_are_not_served() -> None:
     async with site({**DOORS, "allow": ("192.168.1.0/24",)}) as here:
         assert await here.post("/doors", event("open")) == 404
@@ -262,6 +279,42 @@ async def test_there_are_only_so_many_connections(monkeypatch: pytest.MonkeyPatc
         await until(lambda: "httpin.connections" in here.reasons())
         for _, writer in lines:
             writer.transport.abort()
+
+
+async def test_silent_connections_keep_no_device_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS_PER_ADDRESS", 2)
+    async with site() as here:
+        lines = [await asyncio.open_connection("127.0.0.1", here.port) for _ in range(5)]
+        assert await here.post("/doors", event("open")) == 200
+        for _, writer in lines:
+            writer.transport.abort()
+
+
+async def test_silent_connections_keep_no_device_out_of_https(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS_PER_ADDRESS", 2)
+    made = make_authority(tmp_path)
+    async with site(DOORS, cert=str(made.cert), key={"file": str(made.key)}) as here:
+        lines = [await asyncio.open_connection("127.0.0.1", here.port) for _ in range(20)]
+        dropped = 0
+        for reader, _ in lines[:18]:
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            dropped += 1
+        assert dropped == 18
+        assert await here.post("/doors", event("open")) == 200
+        for _, writer in lines:
+            writer.transport.abort()
+
+
+async def test_what_is_no_tls_ends_nothing_of_https(tmp_path: Path) -> None:
+    made = make_authority(tmp_path)
+    async with site(DOORS, cert=str(made.cert), key={"file": str(made.key)}) as here:
+        reader, writer = await asyncio.open_connection("127.0.0.1", here.port)
+        writer.write(b"POST /doors HTTP/1.1\r\n\r\n")
+        with suppress(ConnectionError):
+            await reader.read()
+        writer.close()
+        assert await here.post("/doors", event("open")) == 200
 
 
 async def test_silence_of_a_source_is_told_and_its_end() -> None:
