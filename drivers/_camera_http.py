@@ -146,6 +146,13 @@ class CameraHttp:
                 return Reply(response.status, await self._body(response, limit_bytes), response.headers)
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # TimeoutError is an OSError
             raise self._meaning(error, began, timeout_s) from None
+        except asyncio.CancelledError:
+            # A connector that is closed cancels whoever waits for one of its connections (aiohttp 3.14): nobody has
+            # asked this task to end, and it must not end without a word.
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise Unreachable(say("camera.ended", place=self._place)) from None
 
     async def login(
         self,

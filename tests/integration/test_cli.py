@@ -75,7 +75,7 @@ async def test_status_queue_and_events_of_a_living_daemon(school: School) -> Non
     assert [event["id"] for event in listed.json] == [raised["id"]]
     assert (await cli(config, "events", "list", "--device", "nobody", "--json")).json == []
     tailed = await cli(config, "events", "tail", "--lane", "alarm", "--json")
-    assert json.loads(tailed.out.splitlines()[-1])["hash"] == raised["hash"]
+    assert raised["hash"] in [json.loads(line)["hash"] for line in tailed.out.splitlines()]  # it may have escalated
 
 
 async def test_tail_follows_and_ends_at_ctrl_c(school: School) -> None:

@@ -26,7 +26,7 @@ from tests.sims.daemon import Daemon
 from tests.sims.district import District
 
 SITE: Final = Site("370812", "sy-primary")
-WAIT_S: Final = 60.0
+WAIT_S: Final = 120.0
 """Several inspections in a row, on a machine that is shared."""
 PASSWORD: Final = "Sesame-2026"
 

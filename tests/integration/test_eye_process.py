@@ -29,7 +29,7 @@ from tests.sims.daemon import Daemon
 from tests.sims.district import District
 
 SITE: Final = Site("370812", "sy-primary")
-WAIT_S: Final = 60.0
+WAIT_S: Final = 120.0
 PRESSES: Final = 3
 
 

@@ -114,8 +114,10 @@ async def test_a_rule_that_needs_measures_is_named(journal: Path, capsys: pytest
 
 
 async def test_an_export_says_the_same_and_what_is_no_event_is_told(
-    journal: Path, capsys: pytest.CaptureFixture[str]
+    journal: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+
     def both() -> None:
         _, of_journal = replay(journal.parent, RULES, journal, capsys)
         config = ["--config", str(journal.parent / "agent.toml"), "--lang", "en"]
