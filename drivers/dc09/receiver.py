@@ -298,7 +298,10 @@ class Receiver:
 
     def _forget(self, host: Host, now_ns: int) -> None:
         """Drop what is too old to be the same message, and what is too much."""
-        oldest_ns = now_ns - round(self._driver.duplicate_s * NS_PER_S)
+        kept_s = self._driver.duplicate_s
+        if host.key is not None:  # or whoever recorded one could tell it again as long as its time lets it pass
+            kept_s = max(kept_s, self._driver.past_s + self._driver.future_s)
+        oldest_ns = now_ns - round(kept_s * NS_PER_S)
         for seen in [seen for seen, came_ns in host.recent.items() if UNDER_WAY < came_ns <= oldest_ns]:
             del host.recent[seen]
         while len(host.recent) > RECENT:

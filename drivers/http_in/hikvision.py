@@ -33,6 +33,11 @@ ALERTS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """The kinds of durative alerts; any other is `input`."""
+TOLD_ONCE: Final = frozenset({"tamper", "panel-trouble"})
+"""Kinds that last until they are told to be over. Any other alert is posted again and again while it lasts."""
+ALERT_HOLD_S: Final = 60.0
+"""An alert that is not posted again for so long is over, though its `inactive` never came: devices post every few
+seconds, and do not try twice."""
 GRANTED: Final = frozenset({0x01, 0x02, 0x10, 0x26, 0x28, 0x2B, 0x2E, 0x45, 0x48, 0x4B, 0x4D, 0x65, 0x9C, 0xB5})
 """Minor events of major 5: card, card and password, fingerprint, face, employee number, QR code, password: passed."""
 DENIED: Final = frozenset(
@@ -84,7 +89,9 @@ def read(fields: Fields) -> Posted:
     name = "".join(char for char in kind if char.isascii() and char.isalnum())[:NAME_MAX] or "alert"
     detail = {"event": kind, "text": find(alert, "eventDescription") or ""}
     number = channel if _number(channel) is not None else ""
-    return Posted(samples_of(name, number, ALERTS.get(kind, "input"), "on" if active else "off", detail))
+    what = ALERTS.get(kind, "input")
+    hold_s = None if what in TOLD_ONCE else ALERT_HOLD_S
+    return Posted(samples_of(name, number, what, "on" if active else "off", detail, hold_s))
 
 
 def _access(alert: Fields, time: str) -> Posted:

@@ -18,9 +18,11 @@ class Posted:
     same: str = ""
 
 
-def samples_of(name: str, number: str, kind: str, state: State, detail: Detail) -> tuple[Sample, ...]:
+def samples_of(
+    name: str, number: str, kind: str, state: State, detail: Detail, hold_s: float | None = None
+) -> tuple[Sample, ...]:
     """The samples of an input `name/number`, which points may also name without the number. What is on stays on until
-    it is off, however often it is told; a pulse counts each time."""
+    it is off, or was not told again for `hold_s`, however often it is told; a pulse counts each time."""
     sample = Sample(
         f"{name}/{number}" if number else name,
         state != "off",
@@ -29,6 +31,7 @@ def samples_of(name: str, number: str, kind: str, state: State, detail: Detail) 
         detail=detail,
         also=(name,) if number else (),
         press=state == "pulse",
+        hold_s=hold_s if state == "on" else None,
     )
     return pulse(sample) if state == "pulse" else (sample,)
 

@@ -271,6 +271,21 @@ async def test_the_same_message_long_after_is_told_again() -> None:
         assert here.values("130/003") == [True, True]
 
 
+async def test_an_encrypted_message_is_told_once_for_as_long_as_its_time_lets_it_pass() -> None:
+    clock = SimClock(NOON)
+    account = {"account": "1234", "key": KEY.hex()}
+    async with (
+        site(clock, account=(account,), duplicate_window=0.0, window_past=600.0) as here,
+        here.host(key=KEY, clock=clock.wall) as host,
+    ):
+        message = host.message(ADM_CID, "1130 01 003")
+        recorded = message.to_bytes(KEY)
+        for _ in range(3):
+            assert await host.once(recorded, message)
+            clock.tick(250)
+        assert here.values("130/003") == [True]
+
+
 async def test_glued_and_split_frames_are_each_answered_in_order() -> None:
     async with site() as here, here.host() as host:
         messages = [host.message(ADM_CID, f"1130 01 {zone:03}") for zone in range(100)]

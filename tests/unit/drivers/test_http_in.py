@@ -365,6 +365,12 @@ async def test_an_alert_in_xml_is_told_once_however_often_it_is_posted() -> None
         assert not here.link.samples[1].press, "the point does not count it again"
 
 
+@pytest.mark.parametrize(("alert", "hold_s"), [("linedetection", 60.0), ("tamperdetection", None)])
+def test_an_alert_whose_end_gets_lost_is_over_by_itself(alert: str, hold_s: float | None) -> None:
+    (sample,) = hikvision.read({"eventType": alert, "eventState": "active", "channelID": 1}).samples
+    assert (sample.value, sample.hold_s) == (True, hold_s)
+
+
 async def test_a_terminal_posts_json_beside_a_picture() -> None:
     form = aiohttp.MultipartWriter("form-data", boundary="MIME_boundary")
     form.append(b"\xff\xd8\xff" + b"{<" * 1000, {"Content-Type": "image/jpeg"})
