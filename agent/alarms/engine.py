@@ -93,6 +93,8 @@ class Alarms:
         self._overrides = Overrides()
         self._known_outputs: frozenset[Output] | None = None
         self._unsaved: set[Key] = set()
+        self._carried: Batch | None = None
+        """What a command that was refused had before it: it must not be refused with it."""
         self._orphans: list[PointRecord] = []
         self._unreadable: list[str] = []
         self._lost: set[tuple[str, str | None]] = set()
@@ -225,7 +227,7 @@ class Alarms:
 
     def next_due_ns(self) -> int | None:
         """The boot clock when `tick` has something to do; None if never. May be in the past."""
-        if self._orphans or self._unreadable or self._lost:
+        if self._orphans or self._unreadable or self._lost or self._carried:
             return 0
         times = [watch.due_ns for watch in self._watches()]
         return min((due_ns for due_ns in (*times, self.modes.due_ns) if due_ns is not None), default=None)
@@ -236,16 +238,12 @@ class Alarms:
         """Acknowledge an alarm by one of its events (raised, repeated, escalated) or by its point. An alarm that is
         acknowledged already stays so without another event (`result["already"]`). Raises Refusal."""
         point = self._select(parse_selector(selector))
-        batch = self._batch(moment)
-        result = point.ack(actor, batch)
-        return self._finish(batch, result)
+        return self.perform(lambda batch: point.ack(actor, batch), moment)
 
     def reset(self, selector: Mapping[str, JsonValue], actor: str | None, moment: Moment) -> Outcome:
         """End an alarm whose input is released. Raises Refusal."""
         point = self._select(parse_selector(selector))
-        batch = self._batch(moment)
-        result = point.reset(actor, batch)
-        return self._finish(batch, result)
+        return self.perform(lambda batch: point.reset(actor, batch), moment)
 
     def escalate(self, device: str, point: str, moment: Moment) -> Outcome:
         """Escalate an alarm at once, if somebody is still waited for. Raises Refusal for an unknown point."""
@@ -259,13 +257,13 @@ class Alarms:
         self._overrides.hold((device, output), value, until_ns)
 
     def perform(self, action: Callable[[Batch], Mapping[str, JsonValue]], moment: Moment) -> Outcome:
-        """Do what one of `modes`' methods does to a batch. Raises Refusal, and has then done nothing."""
-        unsaved = set(self._unsaved)
+        """Do what one of `modes`' methods does to a batch. Raises Refusal, and has then done nothing; what was to be
+        told and saved in any case comes with the next outcome."""
         batch = self._batch(moment)
         try:
             result = action(batch)
         except Refusal:
-            self._unsaved |= unsaved
+            self._carried = batch
             raise
         return self._finish(batch, result)
 
@@ -468,6 +466,9 @@ class Alarms:
     def _batch(self, moment: Moment) -> Batch:
         self._start(moment)
         batch = Batch(moment, self._language, drilled=self.modes.drill.covers)
+        if carried := self._carried:
+            self._carried = None
+            batch.inherit(carried)
         self._tell_left_over(batch)
         for key in self._unsaved:
             batch.keep(self._points[key].record)

@@ -72,7 +72,9 @@ class Modes:
         self._assign()
 
     def begin(self, batch: Batch) -> None:
-        """Before anything else of a batch."""
+        """Before anything else of a batch. A drill whose time was up while the gateway was off is over before the
+        first press."""
+        self.drill.tick(batch)
         if not self._settled:
             self._settled = True
             self._partitions.settle(batch, self._faults)

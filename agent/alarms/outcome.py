@@ -160,6 +160,12 @@ class Batch:
         self.events.append(event)
         return event.id
 
+    def inherit(self, other: "Batch") -> None:
+        """Take over what another one has told and saved, before anything else."""
+        self.events += other.events
+        self.save |= other.save
+        self._records |= other._records
+
     def outcome(self, result: Mapping[str, JsonValue] | None = None) -> Outcome:
         """Close the collection."""
         for key, record in self._records.items():
