@@ -102,6 +102,7 @@ FAULTS: Final = _table(
     Kind("path", "fault", 2),
     Kind("test-overdue", "fault", 4),
     Kind("bypassed", "fault", 3),
+    Kind("drill-left", "fault", 2),
     Kind("selftest", "fault", 2),
     Kind("line-open", "fault", 2),
     Kind("line-short", "fault", 2),

@@ -108,6 +108,7 @@ class Drill:
         key = "arming.drill-time-up" if how == "time" else "arming.drill-stopped"
         self._tell("stopped", batch, say(key, actor=actor or "-"), actor, how, seconds=took_s)
         self.record = self._due_ns = None
+        batch.drill_over = True
         batch.save[DRILL_KEY] = None
         return {"seconds": took_s}
 

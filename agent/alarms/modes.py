@@ -19,6 +19,8 @@ from agent.model import JsonValue, Moment
 from agent.texts import say
 
 DRILL_KIND: Final = "drill-key"
+DRILL_LEFT: Final = "drill-left"
+"""The fault of a point that a drill has left active: nobody can press it again, and no detector finds it anew."""
 SHOWN: Final = 20
 """How many places a refusal lists."""
 
@@ -47,6 +49,8 @@ class Modes:
         self._faults = faults
         self._points: Points = {}
         self._settled = False
+        self._left: set[str] = set()
+        """The places with the fault `drill-left`."""
 
     def restore(self, key: str, text: str, moment: Moment) -> bool:
         """Take over what was saved under a key; return whether the key is one of ours. Raises BadSave."""
@@ -63,6 +67,8 @@ class Modes:
     def watch(self, points: Mapping[tuple[str, str], PointWatch]) -> None:
         """Look after these points from now on."""
         self._points = {"/".join(key): point for key, point in points.items()}
+        stands = self._faults.stands
+        self._left = {place for place, one in self._points.items() if stands(*place.split("/"), DRILL_LEFT)}
         self._assign()
 
     def reconfigure(self, regime: Regime, batch: Batch) -> None:
@@ -81,7 +87,9 @@ class Modes:
             self._assign()
 
     def follow(self, batch: Batch) -> None:
-        """What follows from the inputs that have changed in a batch."""
+        """What follows from the inputs that have changed in a batch, and from what has become of a drill's alarms."""
+        if batch.turns or batch.drill_over or self._left:
+            self._tell_left(batch)
         if not batch.turns:
             return
         self._partitions.follow(self._points, batch.turns, batch, self._faults)
@@ -133,9 +141,12 @@ class Modes:
         return self.drill.start(batch, actor=actor, how="command", length_s=length_s, scope=scope)
 
     def drill_stop(self, batch: Batch, *, actor: str | None, real: bool) -> dict[str, JsonValue]:
-        """End the drill; `real` raises what was raised in it, and not yet reset, anew as real alarms. Raises
-        Refusal."""
-        result = self.drill.stop(batch, actor=actor, how="command")
+        """End the drill; `real` raises what was raised in it, and not yet reset, anew as real alarms, also when its
+        time was up before. Raises Refusal."""
+        left = any(watch.is_of_drill for watch in self._points.values())
+        result: dict[str, JsonValue] = {"seconds": None}
+        if self.drill.record is not None or not (real and left):
+            result = self.drill.stop(batch, actor=actor, how="command")
         raised: list[JsonValue] = []
         if real:
             raised = [place for place, watch in self._points.items() if watch.make_real(batch)]
@@ -167,6 +178,21 @@ class Modes:
         return {"at": record.at.wall.isoformat(timespec="seconds"), "how": record.how}
 
     # --- inside
+
+    def _tell_left(self, batch: Batch) -> None:
+        """What a drill has left active is a fault until it is released, reset, or real."""
+        for place, watch in self._points.items():
+            device, point = watch.device, watch.settings.id
+            left = watch.is_of_drill and watch.record.value and not batch.drilled(device, point)
+            if left == (place in self._left):
+                continue
+            if left:
+                self._left.add(place)
+                text = say("arming.drill-left", name=watch.settings.name, kind=watch.kind.text)
+                self._faults.raise_(batch, watch.settings.name, device, point, DRILL_LEFT, text)
+            else:
+                self._left.discard(place)
+                self._faults.clear(batch, watch.settings.name, device, point, DRILL_LEFT)
 
     def _drill_key(self, place: str, active: bool, batch: Batch) -> None:
         actor = f"key:{place}"

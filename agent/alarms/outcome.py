@@ -95,7 +95,7 @@ class Batch:
     """Collects the events and saves of one call, all at one moment."""
 
     __slots__ = (
-        *("_records", "again", "drilled", "events", "language", "moment", "notices", "now_ns", "presses", "save"),
+        *("_records", "again", "drill_over", "drilled", "events", "language", "moment", "notices", "now_ns", "presses", "save"),
         *("since", "turns"),
     )
 
@@ -105,6 +105,8 @@ class Batch:
         self.since = moment.wall.isoformat(timespec="milliseconds")
         self.language = language
         self.drilled = drilled
+        self.drill_over = False
+        """A drill has ended in it."""
         self.events: list[Event] = []
         self.save: dict[str, str | None] = {}
         self.presses: list[Press] = []
@@ -162,6 +164,7 @@ class Batch:
 
     def inherit(self, other: "Batch") -> None:
         """Take over what another one has told and saved, before anything else."""
+        self.drill_over |= other.drill_over
         self.events += other.events
         self.save |= other.save
         self._records |= other._records

@@ -154,9 +154,14 @@ class PointWatch:
             self._raise(batch, self._text("alarms.raised-late"))
             batch.keep(self.record)
 
+    @property
+    def is_of_drill(self) -> bool:
+        """Whether it has an alarm of a drill."""
+        return self.record.alarm is not None and self.record.alarm.drill
+
     def make_real(self, batch: Batch) -> bool:
         """Raise an alarm of a drill anew, as a real one; return whether there was one."""
-        if self.record.alarm is None or not self.record.alarm.drill:
+        if not self.is_of_drill:
             return False
         self._leave_drill(batch)
         self._raise(batch, self._text("alarms.raised-real"))
