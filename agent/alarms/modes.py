@@ -68,7 +68,7 @@ class Modes:
         """Look after these points from now on."""
         self._points = {"/".join(key): point for key, point in points.items()}
         stands = self._faults.stands
-        self._left = {place for place, one in self._points.items() if stands(*place.split("/"), DRILL_LEFT)}
+        self._left = {place for place, one in self._points.items() if stands(one.device, one.settings.id, DRILL_LEFT)}
         self._assign()
 
     def reconfigure(self, regime: Regime, batch: Batch) -> None:

@@ -95,8 +95,8 @@ class Batch:
     """Collects the events and saves of one call, all at one moment."""
 
     __slots__ = (
-        *("_records", "again", "drill_over", "drilled", "events", "language", "moment", "notices", "now_ns", "presses", "save"),
-        *("since", "turns"),
+        *("_records", "again", "drill_over", "drilled", "events", "language", "moment", "notices", "now_ns", "presses"),
+        *("save", "since", "turns"),
     )
 
     def __init__(self, moment: Moment, language: Language, *, drilled: Drilled) -> None:

@@ -5,11 +5,13 @@ is journaled before it runs; an escalation at once. Bounded: an order that finds
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from ulid import ULID
 
+from agent.alarms.engine import Refusal
 from agent.clock import Clock
 from agent.config.rulebook import RULES, ActionSettings, RuleSettings
 from agent.logs import Loudness
@@ -49,12 +51,16 @@ class RuleActs:
         """Have the actions of a rule done; waits for none but an escalation. Raises JournalError."""
         for action in rule.actions:
             if action.escalate:
-                moment = self._clock.moment()
-                await self._desk.take(self._desk.engine.escalate(RULES, rule.id, moment))
+                await self._escalate(rule)
             elif self._orders.full():
                 await self._tell_skipped(rule, action)
             else:
                 self._orders.put_nowait(Order(rule, action))
+
+    async def _escalate(self, rule: RuleSettings) -> None:
+        """Escalate at once. In a change of configuration the alarm may be gone before its rule is."""
+        with suppress(Refusal):
+            await self._desk.take(self._desk.engine.escalate(RULES, rule.id, self._clock.moment()))
 
     async def run(self) -> None:
         """Do what was ordered, until cancelled. Raises JournalError."""

@@ -57,7 +57,9 @@ SAVE_AFTER_S: Final = 1.0
 SHOWN: Final = 100
 """Rules of one answer of the control socket; one with 64 conditions takes 10 KiB."""
 TURN: Final = 64
-"""Facts judged before others get their turn: well under 10 ms."""
+TURN_NS: Final = 5_000_000
+"""How many facts are judged, and for how long, before others get their turn: 500 rules that all hear of each would
+take 64 ms for 64 of them, and a button waits for nobody so long."""
 LONGEST_NAP_S: Final = 60.0
 """How often all points are looked at, whatever was told: a walk test, for one, covers points and saves nothing."""
 
@@ -164,12 +166,20 @@ class RuleDesk:
             self._looked_ns = self._clock.boottime_ns()
             for place in self._rules.points:
                 self._look(place)
-        firings: list[Firing] = []
-        for _ in range(min(TURN, len(self._queue))):
-            firings += self._judge(self._queue.popleft())
+        firings = self._judge_some()
         firings += self._rules.tick(self._clock.moment())
         await self._carry_out(firings)
         await self._save(at_once=bool(firings))
+
+    def _judge_some(self) -> list[Firing]:
+        """Judge what waits, for as long as others can wait."""
+        firings: list[Firing] = []
+        end_ns = self._clock.boottime_ns() + TURN_NS
+        for _ in range(min(TURN, len(self._queue))):
+            firings += self._judge(self._queue.popleft())
+            if self._clock.boottime_ns() >= end_ns:
+                break
+        return firings
 
     def _judge(self, fact: Fact | Stored) -> Sequence[Firing]:
         moment = self._clock.moment()
@@ -249,10 +259,9 @@ class RuleDesk:
     async def _tell_all(self) -> None:
         """Look at everything: at the start, after a change of configuration, and when too much has happened at once."""
         self._all_anew = False
-        waiting = [*self._queue]
-        self._queue.clear()
-        self._queue.extend(await self._missed())
-        self._queue.extend(fact for fact in waiting if isinstance(fact, MeasureFact))
+        missed = await self._missed()
+        came = [fact for fact in self._queue if isinstance(fact, MeasureFact | Stored)]
+        self._queue = deque([*missed, *came])  # also while the journal was read; what is in both counts once
         self._told.clear()
         for place in self._rules.points:
             self._look(place)
@@ -264,7 +273,8 @@ class RuleDesk:
         self._faults = standing
         firings: list[Firing] = []
         while self._queue:
-            firings += self._judge(self._queue.popleft())
+            firings += self._judge_some()
+            await asyncio.sleep(0)
         firings += self._rules.look(self._clock.moment())
         await self._carry_out(firings)
         await self._agree()
@@ -281,8 +291,7 @@ class RuleDesk:
         """What the alarm engine takes a rule to be may be older than the rule's state, or its condition another now."""
         now_ns = self._clock.boottime_ns()
         kinds = {rule.id for rule in self._config().rules if rule.kind}
-        holding = self._rules.holding().items()
-        samples = [Sample(name, holds, now_ns) for name, holds in holding if name in kinds]
+        samples = [Sample(name, holds, now_ns) for name, holds in self._rules.holding().items() if name in kinds]
         if samples:
             await self._desk.samples(RULES, samples)
 

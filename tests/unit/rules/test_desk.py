@@ -1,10 +1,14 @@
 """Rules at work: what the desk hears, tells and has done, over restarts, reloads, drills and floods."""
 
+import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agent.journal import Journal
+from agent.model import Stored
 from agent.runtime import rules as runtime
 from agent.runtime.ruleacts import ORDERS_LIMIT
 from tests.unit.rules.rig import Rig, a_rig, configure
@@ -225,3 +229,47 @@ async def test_an_order_that_finds_no_room_is_told(tmp_path: Path) -> None:
             await rig.acts.order(rule)
         await rig.until(lambda: len(rig.ordered) + rig.types("fan").count("rule.skipped") == 70)
         assert len(rig.ordered) >= ORDERS_LIMIT
+
+
+async def test_a_rule_that_is_removed_while_it_fires_escalates_nothing_and_ends_nothing(tmp_path: Path) -> None:
+    async with a_rig(configure(tmp_path, FAN)) as rig:
+        await rig.look("hall/fan", False)
+        await rig.go(20)
+        # the alarm engine has the new configuration first, the rules only when devices have been restarted
+        await rig.desk.take(rig.engine.reconfigure(configure(tmp_path, DOORS).watched, rig.clock.moment()))
+        await rig.go(20)
+        await reload(rig, configure(tmp_path, DOORS))
+        await rig.swipe("hall/door")
+        await rig.swipe("hall/door")
+        await rig.until(lambda: rig.types("doors") == ["rule.fired"])
+
+
+class LateReader:
+    """A journal whose disk is so slow that something happens while it is read."""
+
+    def __init__(self, journal: Journal, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._journal = journal
+        self._meanwhile = meanwhile
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._journal, name)
+
+    async def rows(self, *args: int) -> list[Stored]:
+        found = await self._journal.rows(*args)
+        await self._meanwhile()
+        return found
+
+
+async def test_an_event_that_comes_while_the_journal_is_read_makes_none_before_it_forgotten(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    async with a_rig(configure(tmp_path, DOORS.replace("at_least = 2", "at_least = 3"))) as rig:
+        events = [partial(rig.swipe, "hall/door")]
+        reader = LateReader(rig.journal, lambda: events.pop()() if events else asyncio.sleep(0))
+        monkeypatch.setattr(rig.rules, "_journal", reader)
+        reloads = [rig.rules.reload]
+        rig.journal.on_stored(lambda _rows: reloads.pop()() if reloads else None)
+        turns = [sample(rig, value) for value in (True, False, True, False)]
+        await rig.desk.take(rig.engine.samples("hall", turns, rig.clock.moment()))
+        await rig.until(lambda: rig.types("doors") == ["rule.fired"])
+        assert not events, "nothing came while the journal was read"
