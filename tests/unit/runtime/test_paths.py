@@ -47,6 +47,7 @@ class Peer_:
         self.closed = 0
         self.down = False
         self.bug = False
+        self.close_bug = False
         self.refuses: set[str] = set()
         self.hangs = asyncio.Event()
         self.hangs.set()
@@ -93,6 +94,8 @@ class WireSession(PathSession):
 
     async def close(self) -> None:
         self.peer.closed += 1
+        if self.peer.close_bug:
+            raise ZeroDivisionError
 
 
 class House:
@@ -341,3 +344,39 @@ def test_a_notice_outlives_its_json() -> None:
 
     record = NoticeRecord("p", replace(notice(), zone=17))
     assert load_notice(record.key, dump(record)) == record
+
+
+async def test_what_comes_for_a_new_path_before_a_reload_has_come_to_it_is_not_lost(house: House) -> None:
+    other = PathSettings(id="q", name="旧", driver="wire", settings=Wire())
+    await house.apply(other)
+    await house.offer(notice(id="a"))  # the plans know the new path already, devices are being restarted
+    await house.apply(other, PathSettings(id="p", name="试", driver="wire", settings=Wire()))
+    await until(lambda: [one.id for one in house.peer.sent] == ["a"])
+
+
+async def test_an_alarm_goes_before_a_test_that_waits(house: House) -> None:
+    await house.start()
+    await until(lambda: house.peer.probes == 1)
+    house.peer.hangs.clear()
+    await house.offer(notice(id="a"))
+    await until(lambda: house.peer.tries == 1)
+    trial = asyncio.ensure_future(all_steps(house))
+    await until(lambda: house.paths._running["p"].worker._trials)
+    await house.offer(notice(id="b"))
+    house.peer.hangs.set()
+    await trial
+    assert [one.what for one in house.peer.sent] == ["alarm", "alarm", "test"]
+
+
+async def all_steps(house: House) -> list[Any]:
+    return [step async for step in house.paths.test({"path": "p"}, Peer(1, 0))]
+
+
+async def test_a_session_that_cannot_even_be_closed_ends_nothing(house: House) -> None:
+    house.peer.close_bug = True
+    await house.start()
+    house.peer.down = True
+    await house.offer(notice(id="a"))
+    await house.later(lambda: house.peer.closed >= 2, "closed twice")
+    house.peer.down = False
+    await house.later(lambda: house.peer.sent, "sent")
