@@ -6,18 +6,18 @@ text and claim no conformance.
 
 A message is tried on each receiver in order, on a connection of its own; a repeat has the same sequence number, also
 after a restart, so that a receiver whose ACK was lost does not show the alarm twice. While the backup serves, the
-primary is asked again with every poll after `return_after`.
+primary is asked again with a poll every `return_after`, never with an alarm: it would wait for a dead one.
 """
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from importlib import import_module
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, model_validator
 
 from agent.driver import (
     NS_PER_S,
@@ -39,7 +39,7 @@ from agent.driver import (
     say,
 )
 from drivers._dc09 import ACK, ADM_CID, KEY_BYTES, NAK, NULL, RSP, SIA_DCS, Message, Splitter
-from drivers._dial import Wire, tcp, udp
+from drivers._dial import CONNECT_S, Wire, tcp, udp
 
 Category = Literal["SP1", "SP2", "SP3", "SP4", "SP5", "SP6", "DP1", "DP2", "DP3", "DP4"]
 
@@ -67,6 +67,9 @@ WINDOW_S: Final = 12 * HOUR_S
 SEQUENCE_MAX: Final = 9999
 SCHEMES: Final = ("tcp", "udp")
 RECEIVERS_LIMIT: Final = 4
+ROUND_LIMIT_S: Final = 100.0
+"""How long it may take until the last receiver has had its turn: the agent ends a poll after two minutes, and a backup
+that is never reached is none."""
 
 CODES: Final[Mapping[str, tuple[str, str, str]]] = {
     "panic": ("120", "PA", "PR"),
@@ -139,6 +142,15 @@ class Dc09Dialler(PathDriver):
         300.0, alias="return_after", ge=10, le=DAY_S, description="time on a backup before the primary is tried again"
     )
 
+    @model_validator(mode="after")
+    def _backups_are_reached(self) -> "Dc09Dialler":
+        round_s = len(self.receivers) * (CONNECT_S + self.attempts * self.reply_timeout_s)
+        if round_s > ROUND_LIMIT_S:
+            raise BadSetting(
+                say("dialler.round", limit=f"{ROUND_LIMIT_S:g}", connect=f"{CONNECT_S:g}"), f"{round_s:g}s"
+            )
+        return self
+
     def supervision(self) -> Supervision:
         report_s = REPORT_S[self.category]
         if self.interval_s is None:
@@ -190,12 +202,17 @@ class DiallerSession(PathSession):
         settings = self._settings
         sequence = await self._sequence(notice.id)
         id_ = ADM_CID if settings.format == "adm-cid" else SIA_DCS
-        receiver, ms = await self._anywhere(self._message(id_, sequence, content(notice, settings)))
+        receiver, ms = await self._anywhere(self._message(id_, sequence, content(notice, settings)), self._order())
         self._link.step(say("dialler.acknowledged", receiver=receiver, sequence=f"{sequence:04}", ms=ms))
         return Taken(receiver, say("dialler.acknowledged", receiver=receiver, sequence=f"{sequence:04}", ms=ms))
 
     async def probe(self) -> Condition:
-        receiver, ms = await self._anywhere(self._message(NULL, 0, ""))
+        order = self._order()
+        away_ns = self._link.clock.boottime_ns() - self._left_primary_ns
+        if self._active and away_ns >= self._settings.return_after_s * NS_PER_S:
+            self._left_primary_ns = self._link.clock.boottime_ns()
+            order.sort()
+        receiver, ms = await self._anywhere(self._message(NULL, 0, ""), order)
         role = "primary" if self._active == 0 else "backup"
         return Condition(say("dialler.polled", receiver=receiver, ms=ms), {"receiver": receiver, "role": role})
 
@@ -222,12 +239,12 @@ class DiallerSession(PathSession):
             line=settings.line.upper(),
         )
 
-    async def _anywhere(self, message: Message) -> tuple[str, int]:
+    async def _anywhere(self, message: Message, order: Sequence[int]) -> tuple[str, int]:
         """Bring a message to the first receiver that takes it; return which, and the milliseconds. Raises
         PathError."""
         began_ns = self._link.clock.boottime_ns()
         failures: list[Text] = []
-        for position in self._order():
+        for position in order:
             receiver = self._settings.receivers[position]
             try:
                 await self._to(receiver, message)
@@ -242,12 +259,8 @@ class DiallerSession(PathSession):
         raise PathError(say("dialler.nobody", count=len(failures), last=failures[-1], first=failures[0]))
 
     def _order(self) -> list[int]:
-        """The receiver that served last, then the others in order; the primary first when it is time to go back."""
+        """The receiver that served last, then the others in order."""
         others = [position for position in range(len(self._settings.receivers)) if position != self._active]
-        away_ns = self._link.clock.boottime_ns() - self._left_primary_ns
-        if self._active and away_ns >= self._settings.return_after_s * NS_PER_S:
-            self._left_primary_ns = self._link.clock.boottime_ns()
-            return sorted([self._active, *others])
         return [self._active, *others]
 
     async def _served_by(self, position: int) -> None:

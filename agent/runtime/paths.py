@@ -89,12 +89,12 @@ class Paths:
         return touched
 
     def offer(self, records: Sequence[NoticeRecord]) -> None:
-        """Take what has just become durable. Never waits, never raises. What comes while its path is being begun anew
-        waits until that is done."""
+        """Take what has just become durable. Never waits, never raises. What comes while its path is being begun waits
+        until that is done: the plans know a new path before `apply` does."""
         for record in records:
             if running := self._running.get(record.path):
                 running.worker.offer(Entry(record, self.clock.boottime_ns()))
-            elif self._config is None or any(path.id == record.path for path in self._config.paths):
+            else:
                 self.desk.engine.pending.append(record)
 
     async def stop(self) -> None:

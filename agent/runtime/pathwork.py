@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final, Literal, TypeVar
 
 from agent.backoff import Backoff
@@ -83,7 +82,7 @@ class PathWorker:
         self._hurry()
 
     def offer_trial(self, trial: Trial) -> None:
-        """Take a test notice; it goes next."""
+        """Take a test notice; it goes next, but for what has not been tried yet: that may be a real alarm."""
         self._trials.append(trial)
         self._hurry()
 
@@ -157,7 +156,7 @@ class PathWorker:
         due_ns = max(due_ns, self._not_before_ns)
         if due_ns > now_ns:
             await self._nap((due_ns - now_ns) / NS_PER_S)
-        elif self._trials:
+        elif self._trials and all(entry.tries for entry in self._entries):
             await self._try(self._trials.pop(0))
         elif self._entries:
             await self._send(self._next())
@@ -333,6 +332,10 @@ class PathWorker:
     async def _close(self) -> None:
         session, self._session = self._session, None
         if session:
-            with suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(CLOSE_LIMIT_S):
                     await session.close()
+            except TimeoutError:
+                log.debug("%s: not closed within %g s", self.path.id, CLOSE_LIMIT_S)
+            except Exception as error:  # a driver's bug must not end the others (DESIGN 2.2)
+                log.exception(say("runtime.driver-bug", device=self.path.id, error=f"{type(error).__name__}: {error}"))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from agent.clock import SimClock, SystemClock
 from agent.demo.processes import free_port
@@ -133,6 +134,24 @@ async def test_a_dead_receiver_is_passed_over_and_returned_to_when_its_time_has_
         condition = await session.probe()
         assert condition.facts["role"] == "primary"
         assert link.keys.count("dialler.on-primary") == 1
+
+
+async def test_an_alarm_does_not_wait_for_a_dead_primary_while_the_backup_serves() -> None:
+    clock = SimClock(datetime(2026, 11, 23, 8, tzinfo=timezone(timedelta(hours=8))))
+    async with receivers(2) as (first, second):
+        link = RecordedPathLink(clock)
+        link.values["active"] = "1"
+        session = await opened(dialler(first.tcp, second.tcp, return_after_s=300.0), link)
+        clock.tick(301)
+        await session.send(notice())
+        assert (len(first.heard), len(second.heard)) == (0, 1)
+
+
+def test_times_with_which_the_backup_would_never_be_reached_are_refused() -> None:
+    for more in ({"reply_timeout_s": 60.0}, {"attempts": 10, "reply_timeout_s": 5.0}):
+        with pytest.raises(ValidationError, match="until the last receiver has had its turn"):
+            dialler("tcp://a:1", "tcp://b:1", **more)
+    assert dialler("tcp://a:1", "tcp://b:1", "tcp://c:1", "tcp://d:1").attempts == 3
 
 
 async def test_a_restart_begins_with_the_receiver_that_served_last() -> None:

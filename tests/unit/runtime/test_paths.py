@@ -361,7 +361,7 @@ async def test_an_alarm_goes_before_a_test_that_waits(house: House) -> None:
     await house.offer(notice(id="a"))
     await until(lambda: house.peer.tries == 1)
     trial = asyncio.ensure_future(all_steps(house))
-    await until(lambda: house.paths._running["p"].worker._trials)
+    await until(lambda: bool(house.paths._running["p"].worker._trials))
     await house.offer(notice(id="b"))
     house.peer.hangs.set()
     await trial
