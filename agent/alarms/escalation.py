@@ -11,7 +11,6 @@ A drill goes nowhere outside: there is no notice of it that could be sent by mis
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Final
 
 from agent.alarms.lamp import Delivery
@@ -58,16 +57,18 @@ class Plans:
         tells = {path.id: path.settings.tells for path in config.paths}
         return cls(config.escalations, config.calendar, tells, zones_of(config.watched))
 
-    def choose(self, kind: str, device: str, point: str, wall: datetime) -> EscalationSettings | None:
-        """The first plan for an alarm of this kind and point that is raised now."""
-        for plan in self.escalations:
-            if (
-                (not plan.kinds or kind in plan.kinds)
-                and (not plan.points or f"{device}/{point}" in plan.points)
-                and self.calendar.holds(plan.when, wall)
-            ):
+    def choose(self, kind: str, device: str, point: str, moment: Moment) -> EscalationSettings | None:
+        """The first plan for an alarm of this kind and point that is raised now. While the clock is not set no time of
+        the week may rule out every plan: one for the wrong time still rings at somebody."""
+        meant = [
+            plan
+            for plan in self.escalations
+            if (not plan.kinds or kind in plan.kinds) and (not plan.points or f"{device}/{point}" in plan.points)
+        ]
+        for plan in meant:
+            if self.calendar.holds(plan.when, moment.wall):
                 return plan
-        return None
+        return meant[0] if meant and moment.clock != "synced" else None
 
     def find(self, id_: str, ack_timeout_s: float) -> Plan:
         """The plan that an alarm has; the plain one if it is gone."""

@@ -341,7 +341,7 @@ class PointWatch:
     def _raise(self, batch: Batch, text: Text, latency_ms: int | None = None) -> None:
         event_id = self._tell("raised", batch, text, latency_ms=latency_ms)
         drill = batch.drilled(self.device, self.settings.id)
-        plan = self._escalation.plans.choose(self.kind.name, self.device, self.settings.id, batch.moment.wall)
+        plan = self._escalation.plans.choose(self.kind.name, self.device, self.settings.id, batch.moment)
         alarm = Alarm(event_id, Stamp.of(batch.moment), plan=plan.id if plan else "", drill=drill)
         self._change(batch, event_id, alarm=alarm, since=batch.since)
         self._escalate_ns = self._escalation.due_ns(alarm, batch.moment)

@@ -6,7 +6,7 @@ below zero. What is remembered is bounded by the configuration.
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from agent.clock import NS_PER_S
 from agent.config.calendar import CalendarSettings, WindowSettings
@@ -141,7 +141,8 @@ class WindowPart(Part):
     def due_ns(self, now: Now) -> int | None:
         if now.wall is None or self._known is None:
             return None  # the engine notices when the clock is set
-        return now.ns + (self._known[2] - now.wall) // timedelta(microseconds=1) * 1_000
+        ahead = self._known[2].astimezone(UTC) - now.wall.astimezone(UTC)  # an hour may be missing in between
+        return now.ns + ahead // timedelta(microseconds=1) * 1_000
 
     def shown(self, now: Now) -> JsonValue:
         return None if now.wall is None else f"{now.wall:%H:%M}"

@@ -9,6 +9,7 @@ import pytest
 
 from agent.alarms.escalation import Plans, zones_of
 from agent.alarms.state import NOTICE_PREFIX, load_notice
+from agent.clock import SimClock
 from agent.config.calendar import CalendarSettings
 from agent.config.escalation import EscalationSettings
 from agent.driver import NoticeWhat
@@ -145,13 +146,22 @@ def test_the_first_plan_that_matches_kind_point_and_time_holds() -> None:
     chosen = plans(night, gate, rest)
 
     def plan(kind: str, place: str, hour: int) -> str:
-        found = chosen.choose(kind, place, "panic", START.replace(hour=hour))
+        found = chosen.choose(kind, place, "panic", SimClock(START.replace(hour=hour)).moment())
         return found.id if found else ""
 
     assert plan("panic", "hall", 23) == "night"
     assert plan("panic", "gate", 8) == "gate"
     assert plan("panic", "hall", 8) == "rest"
     assert plan("gas", "gate", 23) == "rest"
+
+
+def test_a_clock_that_is_not_set_rules_out_no_plan() -> None:
+    night = {**DANGER, "id": "night", "when": {"times": ("22:00-06:00",)}}
+    for quality, rung in (("synced", []), ("unsynced", [("police", "alarm")])):
+        one = site(night, quality=quality)
+        one.look(0, True)
+        one.go(1)
+        assert notices(one) == rung
 
 
 def test_a_plan_until_delivered_ends_when_the_district_or_a_path_has_it() -> None:
