@@ -44,6 +44,9 @@ STALE_S: Final = 0.5
 reader sends one."""
 MISSING_S: Final = 5.0
 """A reader that has not answered so long after the start is missing; a secure channel takes half a second."""
+FRESH_S: Final = 3.0
+"""A reader that tells its inputs to a panel that is new does so at once. Later than that it tells a change: a door that
+is then seen for the first time, and open, was shut before."""
 AGAIN_S: Final = 3.0
 """How often a reader that is away is asked: each try costs the others one reply timeout, 200 ms."""
 UNREAD_BYTES: Final = 4 * LONGEST
@@ -184,6 +187,8 @@ class _Line:
         self.doors = [Door(reader.held_after_s) for reader in driver.readers]
         self.told: dict[str, bool] = {}
         self.identified: set[int] = set()
+        self.online_ns: dict[int, int] = {}
+        """Since when each reader answers."""
         self.ask_again_ns = [self.started_ns + round(MISSING_S * NS_PER_S)] * len(driver.readers)
         self.events: list[tuple[int, dict[str, Any]]] = []
         self.orders: list[tuple[int, dict[str, Any]]] = []
@@ -224,6 +229,10 @@ class _Line:
         samples: list[Sample] = []
         for number, reader in enumerate(self.driver.readers):
             is_there = bool(online >> number & 1)
+            if is_there:
+                self.online_ns.setdefault(number, now_ns)
+            else:
+                self.online_ns.pop(number, None)
             if is_there or f"{reader.id}/lost" in self.told or self._long_silent(now_ns):
                 samples += self._state(reader, "lost", not is_there, now_ns)
             if is_there and number not in self.identified:
@@ -288,7 +297,10 @@ class _Line:
             door.allow(now_ns)
         if reader.door_input is None or reader.door_input >= len(report):
             return []
-        door.contact(bool(report[reader.door_input]) == bool(reader.open_is), now_ns)
+        is_open = bool(report[reader.door_input]) == bool(reader.open_is)
+        if door.state is None and is_open and now_ns - self.online_ns.get(number, now_ns) > FRESH_S * NS_PER_S:
+            door.contact(False, now_ns)
+        door.contact(is_open, now_ns)
         return self._door(reader, door, now_ns)
 
     def _door(self, reader: Reader, door: Door, now_ns: int) -> list[Sample]:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from agent.clock import NS_PER_S, SystemClock
 from agent.demo.reader import CardReader
 from agent.driver import BadFrame, DeviceError
+from drivers import osdp as osdp_driver
 from drivers.osdp import Osdp
 from drivers.osdp.cards import CardList, card_number, find, parse_cards
 from drivers.osdp.door import Door, DoorState
@@ -274,6 +275,18 @@ async def test_a_door_is_forced_and_opened(tmp_path: Path) -> None:
         reader.inputs(1, 0, 0, 0)
         await until(lambda: link.edges("store/door") == [False, True, False, True])
         assert link.edges("store/forced") == [False, True, False]
+
+
+async def test_the_first_word_of_a_door_is_a_change_unless_it_comes_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(osdp_driver, "FRESH_S", 0.1)
+    async with running(tmp_path) as (reader, link):
+        await until(lambda: link.edges("store/lost") == [False])
+        online_ns = next(sample.seen_ns for sample in link.samples if sample.input == "store/lost")
+        await until(lambda: link.clock.boottime_ns() - online_ns > 0.2 * NS_PER_S)
+        reader.inputs(1, 0, 0, 0)
+        await until(lambda: link.edges("store/forced") == [True])
 
 
 async def test_a_secure_channel_is_spoken(tmp_path: Path) -> None:
