@@ -290,6 +290,11 @@ class Link(Protocol):
         ...
 
     @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs that points have, for a device that speaks of all of them at once."""
+        ...
+
+    @property
     def desired(self) -> Mapping[int, bool]:
         """The outputs as the agent wants them now. The driver makes it so, also after the device restarted, and
         answers each with `wrote`. An output that is not in here is left alone."""

@@ -313,7 +313,8 @@ class _Lines:
     def _samples(self, found: Meaning, now_ns: int) -> tuple[Sample, ...]:
         pattern = found.pattern
         if pattern.clears:
-            over, self._active = self._active, {}
+            over = {str(name): () for name in self._link.inputs} | self._active
+            self._active = {}  # what became active before the gateway was started is known by its points only
             return tuple(Sample(name, False, now_ns, also=also) for name, also in over.items())
         sample = Sample(
             found.input,

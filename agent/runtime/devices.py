@@ -88,6 +88,10 @@ class DeviceLink:
         return self._seat
 
     @property
+    def inputs(self) -> tuple[Input, ...]:
+        return tuple(point.input for point in self.device.points)
+
+    @property
     def desired(self) -> Mapping[int, bool]:
         return self._desired
 

@@ -22,6 +22,7 @@ class Line:
 
     def __init__(self) -> None:
         self.clock = SystemClock("Asia/Shanghai")
+        self.inputs: tuple[Input, ...] = ()
         self.desired: dict[int, bool] = {}
 
     def tell(self, word: str, **more: Any) -> None:

@@ -38,6 +38,7 @@ class RecordedLink:
     def __init__(self, clock: Clock, seat: Seat | None) -> None:
         self.clock = clock
         self.seat = seat
+        self.inputs: tuple[Input, ...] = ()
         self.desired: dict[int, bool] = {}
         self.samples: list[Sample] = []
         self.measures: list[tuple[Input, float, str]] = []

@@ -64,6 +64,10 @@ class Ear:
         return self._seat
 
     @property
+    def inputs(self) -> tuple[Input, ...]:
+        return ()
+
+    @property
     def desired(self) -> Mapping[int, bool]:
         return {}
 

@@ -62,6 +62,15 @@ async def test_a_gst_panel_from_fire_to_reset(tmp_path: Path) -> None:
         assert not link.rejected
 
 
+async def test_a_reset_also_releases_what_became_active_before_the_gateway_was_started(tmp_path: Path) -> None:
+    printer = Printer(tmp_path / "line")
+    async with running(printer, device(port=str(printer.pty.link), preset="gst")) as link:
+        link.inputs = ("001-032", "fire")
+        printer.send(RESET)
+        await until(lambda: len(link.samples) == 2)
+        assert {(sample.input, sample.value) for sample in link.samples} == {("001-032", False), ("fire", False)}
+
+
 async def test_the_same_line_again_and_again_is_told_once_and_reported(tmp_path: Path) -> None:
     printer = Printer(tmp_path / "line")
     async with running(printer, device(port=str(printer.pty.link), preset="gst")) as link:
