@@ -32,6 +32,8 @@ PLAIN_BYTES: Final = 64 << 10
 PICTURE_BYTES: Final = 1 << 20
 """With a picture, which is dropped."""
 SUPERVISION: Final = "supervision"
+ANY: Final = "*"
+"""The value of a mapping for every event that no other has."""
 FILLED: Final = re.compile(r"\\\{[A-Za-z0-9_]+\\\}")
 PARTS: Final = r"[A-Za-z0-9_.-]{1,32}"
 
@@ -118,7 +120,11 @@ class HttpSource(Table):
             from drivers.http_in.hikvision import INPUT
 
             return INPUT.fullmatch(name) is not None or (NAME.fullmatch(name) is not None and ":" not in name)
-        patterns = (FILLED.sub(PARTS, re.escape(one.input or one.value)) for one in self.maps if one.state != "alive")
+        patterns = (
+            PARTS if one.input is None and one.value == ANY else FILLED.sub(PARTS, re.escape(one.input or one.value))
+            for one in self.maps
+            if one.state != "alive"
+        )
         return any(re.fullmatch(pattern, name) for pattern in patterns)
 
 
@@ -141,7 +147,11 @@ class HttpInputs(Container[Input]):
     def examples(self) -> tuple[str, ...]:
         """Some of the names, for whoever wrote a wrong one."""
         first = self.sources[0]
-        names = ("granted/1", "denied/1", "130/003") if first.preset else [one.input or one.value for one in first.maps]
+        names = (
+            ("granted/1", "denied/1", "130/003")
+            if first.preset
+            else [one.input or one.value for one in first.maps if one.input or one.value != ANY]
+        )
         return tuple(self.prefix(first) + name for name in names)
 
     def prefix(self, source: HttpSource) -> str:

@@ -4,12 +4,10 @@ import re
 from typing import Final
 
 from agent.driver import BadFrame
-from drivers.http_in import HttpSource
+from drivers.http_in import ANY, HttpSource
 from drivers.http_in.bodies import Fields, find, read_any, read_form, read_json
 from drivers.http_in.posted import Posted, samples_of
 
-ANY: Final = "*"
-"""The value of a mapping for every event that no other has."""
 FILLED: Final = re.compile(r"\{([A-Za-z0-9_]+)\}")
 FILL: Final = re.compile(r"[^A-Za-z0-9_.-]")
 """What a value of a body may not bring into the name of an input."""
@@ -43,8 +41,16 @@ def mapped(source: HttpSource, fields: Fields, body: bytes) -> Posted:
     if found.state == "alive":
         return Posted()
     values = {path.rpartition(".")[2]: value for path in source.detail if (value := find(fields, path))}
-    name = FILLED.sub(lambda match: FILL.sub("-", values.get(match[1], "-"))[:FILL_MAX], found.input or found.value)
+    if found.input is None and found.value == ANY:
+        name = _filling(event)
+    else:
+        name = FILLED.sub(lambda match: _filling(values.get(match[1], "-")), found.input or found.value)
     number = find(fields, source.event_id) if source.event_id else None
     time = find(fields, source.event_time) if source.event_time else None
     same = f"{number or ''}/{time or ''}/{event}/{name}" if number or time else ""
     return Posted(samples_of(name, "", found.kind, found.state, {"event": event, **values}), same)
+
+
+def _filling(value: str) -> str:
+    """A value as it may stand in the name of an input."""
+    return FILL.sub("-", value)[:FILL_MAX] or "-"

@@ -329,6 +329,14 @@ async def test_silence_of_a_source_is_told_and_its_end() -> None:
         assert here.told[-1] == ("supervision", False, "supervision-lost")
 
 
+async def test_any_other_event_is_an_input_of_its_own() -> None:
+    other = {**DOORS, "map": ({"value": "*", "kind": "intrusion", "state": "on"},)}
+    async with site(other) as here:
+        assert await here.post("/doors", event("glass broken/2")) == 200
+        assert here.told == [("glass-broken-2", True, "intrusion")]
+        assert "glass-broken-2" in here.driver.inputs_available()
+
+
 async def test_forms_are_read() -> None:
     form = {**DOORS, "format": "form", "event": "action", "event_id": None, "detail": ("door",)}
     async with site(form) as here:
