@@ -1,6 +1,7 @@
 """The demo's table of the whole school, by place: what a person would see at each thing, and what the district knows of
 it. Only reads."""
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -48,6 +49,8 @@ SHOWN_CELLS: Final = 27
 KNOWN_CELLS: Final = 36
 VALUE_CELLS: Final = 11
 STEP_CELLS: Final = 7
+SCHOOL_NAME: Final = re.compile(r"^[\[【].*?[\]】] ?")
+"""What a short message begins with."""
 KEYLESS: Final = " " * 4
 
 Row = tuple[Styled, Styled, Styled]
@@ -215,7 +218,7 @@ class Board:
     def _phone(self) -> Row:
         texts = self._school.equipment.texts
         shown = self._path(devices.DUTY, self._say("texted", count=len(texts)))
-        last = texts[-1].rpartition("】")[2] if texts else ""
+        last = SCHOOL_NAME.sub("", texts[-1]) if texts else ""
         return self._thing("phone"), shown, Styled(last, style="yellow", no_wrap=True, overflow="ellipsis")
 
 

@@ -36,6 +36,9 @@ ANSWER_S: Final = 2.0
 """Shorter than real hosts wait before they send again, so that nobody waits for one that was not heard."""
 TENTHS: Final = 10
 NS_PER_MS: Final = 1_000_000
+LEFT_BRACKET: Final = ("\x1b<", "[")
+RIGHT_BRACKET: Final = ("\x1b>", "]")
+"""Two of the signs that the network's alphabet writes as a pair (3GPP TS 23.038, 6.2.1.1)."""
 CONTACT_ID: Final = {True: f"1130 01 {devices.DOOR_ZONE}", False: f"3130 01 {devices.DOOR_ZONE}"}
 """SIA DC-05: burglary, and its end."""
 
@@ -196,8 +199,8 @@ class Equipment:
 
     @property
     def texts(self) -> list[str]:
-        """What came to the telephone."""
-        return [text for _, text in self.modem.texts]
+        """What came to the telephone, as it shows it."""
+        return [text.replace(*LEFT_BRACKET).replace(*RIGHT_BRACKET) for _, text in self.modem.texts]
 
     async def _pass_time(self) -> None:
         while True:

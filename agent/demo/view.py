@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.box import ROUNDED
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text as Styled
@@ -20,8 +20,8 @@ BEATS_SHOWN: Final = 3
 """Lines about what a key did, or how a story goes."""
 WIDTH: Final = 100
 """Columns of the whole view, also on wider terminals: steps stay together."""
-OTHER_LINES: Final = 34
-"""Lines of everything but the events themselves; a lower terminal shows fewer of those."""
+BOARD_LINES, KEYS_LINES, HEAD_LINES, BORDER_LINES = 20, 3, 6, 2
+"""A low terminal shows fewer events, then no head, then no events: the school and its keys come first."""
 LANE_COLORS: Final = {"alarm": "bold red", "fault": "yellow", "event": "cyan"}
 
 
@@ -41,14 +41,16 @@ class View:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         self._school.look()
-        rows = min(EVENTS_SHOWN, max(EVENTS_LEAST, console.height - OTHER_LINES))
-        yield Group(
-            self._panel(self._head(), title=self._title()),
-            self._panel(self._board.table(), subtitle=self._say("caption")),
-            self._panel(self._events(rows), title=self._events_title()),
-            Styled(self._say("keys-story", story=self.story) if self.story else self._say("keys"), style="bold"),
-            Styled("\n".join(beat.render(self._language) for beat in self.beats), style="yellow"),
-        )
+        left = console.height - BOARD_LINES - KEYS_LINES - BEATS_SHOWN
+        if with_head := left >= HEAD_LINES + BORDER_LINES + EVENTS_LEAST:
+            yield self._panel(self._head(), title=self._title())
+        yield self._panel(self._board.table(), title="" if with_head else self._title(), subtitle=self._say("caption"))
+        rows = min(EVENTS_SHOWN, left - BORDER_LINES - (HEAD_LINES if with_head else 0))
+        if rows >= EVENTS_LEAST:
+            yield self._panel(self._events(rows), title=self._events_title())
+        yield Styled(self._say("keys-story", story=self.story) if self.story else self._say("keys"), style="bold")
+        beats = list(self.beats)[-max(1, min(BEATS_SHOWN, left + BEATS_SHOWN)) :]
+        yield Styled("\n".join(beat.render(self._language) for beat in beats), style="yellow")
 
     def _panel(self, inner: RenderableType, *, title: str | Styled = "", subtitle: str = "") -> Panel:
         return Panel(
