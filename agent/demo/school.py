@@ -129,6 +129,8 @@ class School:
         self._stack.push_async_callback(self.daemon.stop)
         await self._begin(self.daemon)
         self._spawn(self._follow_journal())
+        async with self.control() as client:
+            self._take_status(await client.call("status"))  # keys go by it from the beginning
         self._spawn(self._follow_status())
         self.equipment.go_on_air()
 
@@ -271,11 +273,10 @@ class School:
         with contextlib.suppress(DaemonDown, ControlError):
             async with self.control() as client:
                 while True:
-                    status: Any = await client.call("status")
-                    self._take_status(status)
+                    self._take_status(await client.call("status"))
                     await asyncio.sleep(STATUS_EVERY_S)
 
-    def _take_status(self, status: dict[str, Any]) -> None:
+    def _take_status(self, status: Any) -> None:
         self.due = {lane: int(count) for lane, count in status["due"].items()}
         self.cameras = list(status["cameras"])
         self.seq = int(status["seq"])
