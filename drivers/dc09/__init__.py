@@ -54,6 +54,12 @@ class Dc09Account(Table):
         "utc", description="the time in its messages: utc as the standard wants, local, or not to be looked at"
     )
 
+    @model_validator(mode="after")
+    def _required_needs_a_key(self) -> "Dc09Account":
+        if self.key is None and self.encrypted == "required" and "encrypted" in self.model_fields_set:
+            raise BadSetting(say("dc09.key-needed"), say("config.none"))
+        return self
+
 
 class Dc09(Driver):
     """Alarm hosts over TCP or UDP: SIA-DCS and Contact ID events, supervised and encrypted.

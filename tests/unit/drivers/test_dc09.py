@@ -15,7 +15,7 @@ from agent.demo.processes import free_port
 from agent.driver import DeviceError, Sample
 from agent.units import BadSetting
 from drivers._dc09 import ACK, ADM_CID, DUH, NAK, NULL, SIA_DCS, Message
-from drivers.dc09 import Dc09, server
+from drivers.dc09 import Dc09, Dc09Account, server
 from tests.sims.rig import RecordedLink, until
 
 KEY = bytes(range(16))
@@ -448,6 +448,12 @@ async def test_a_key_of_a_wrong_size_is_an_error_that_does_not_show_it(key: str)
         await driver.run(RecordedLink(SystemClock("Asia/Shanghai"), None))
     assert caught.value.text.key == "dc09.bad-key"
     assert key not in caught.value.text.render("en").replace("1234", "").split()
+
+
+def test_encryption_cannot_be_required_without_a_key() -> None:
+    with pytest.raises(ValueError, match="key"):
+        Dc09Account.model_validate({"account": "1234", "encrypted": "required"})
+    Dc09Account.model_validate({"account": "1234"})
 
 
 def test_accounts_that_differ_in_zeros_only_are_one() -> None:
