@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +16,7 @@ from agent.config.models import Config
 from agent.control import ControlServer, socket_candidates
 from agent.journal import Journal, Trouble, read_floor
 from agent.kinds import UNASSIGNED
-from agent.model import JsonValue, Lane, new_event
+from agent.model import Lane, new_event
 from agent.runtime.clockwatch import ClockWatch
 from agent.runtime.curves import Curves
 from agent.runtime.desk import AlarmDesk
@@ -27,10 +27,11 @@ from agent.runtime.modeverbs import ModeVerbs
 from agent.runtime.notify import Notifier
 from agent.runtime.paths import Paths
 from agent.runtime.reload import Reloader
+from agent.runtime.retained import Retained
 from agent.runtime.ruleacts import RuleActs
 from agent.runtime.rules import RuleDesk
 from agent.runtime.selftest import SelfTest
-from agent.runtime.status import Parts, dump, inventory, retained, state_payload
+from agent.runtime.status import Parts
 from agent.runtime.verbs import Verbs
 from agent.texts import Language, Text, say
 from agent.uplink import CommandDesk, Uplink
@@ -83,8 +84,6 @@ class Core:
         self._notifier = Notifier()
         self._stop = asyncio.Event()
         self._started_ns = clock.boottime_ns()
-        self._told_states: dict[str, bytes] = {}
-        self._told_config: Config | None = None
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises JournalLocked, JournalError, Restart."""
@@ -98,6 +97,33 @@ class Core:
 
     async def _run_with(self, journal: Journal) -> None:
         config = self._config
+        engine = self._restored(journal)
+        tail = await journal.tail(TAIL)
+        engine.stored(tail)  # their places in the chain, if the last run ended before it saved them
+        async with asyncio.TaskGroup() as group:
+            commands = self._make_parts(group, journal, engine)
+            self._make_judges(journal, commands)
+            self._wire(journal)
+            desk, field, household, rules = self._desk, self._field, self._household, self._rules
+            others = (self._curves.reload, rules.reload)
+            reloader = Reloader(self._config_path, self._parts, desk, field, household, *others)
+            methods = ControlMethods(self._parts, desk, commands, reloader.reload, rules.calls())
+            server = await self._serve_control(methods)
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
+            await self._begin(journal)
+            await commands.close_interrupted()
+            await field.apply(config)
+            await self._parts.paths.apply(config)
+            household.listen(journal, tail)
+            await household.start(group, server.path)
+            tasks = [group.create_task(work, name=name) for name, work in self._work(journal, reloader).items()]
+            self._ready()
+            await self._stop.wait()
+            await self._shut_down(server, tasks)
+
+    def _restored(self, journal: Journal) -> Alarms:
+        """The alarm engine, as the last run left it."""
+        config = self._config
         engine = Alarms(
             config.watched,
             ack_timeout_s=config.uplink.ack_timeout_s,
@@ -106,83 +132,74 @@ class Core:
             regime=Regime.of(config),
             plans=Plans.of(config),
         )
-        desk = AlarmDesk(engine, journal, self._clock)
         for problem in engine.restore(journal.saved, self._clock.moment()):
             log.warning(problem)
-        tail = await journal.tail(TAIL)
-        engine.stored(tail)  # their places in the chain, if the last run ended before it saved them
-        async with asyncio.TaskGroup() as group:
-            field = Field(group, desk, self._clock)
-            paths = Paths(group, desk, self._clock, journal.saved)
-            household = Household(
-                lambda: self._parts.config, self._config_path, self._language, desk, self._clock, self._programs
-            )
-            verbs = {
-                **Verbs(desk, self._clock, field.links).handlers(),
-                **ModeVerbs(desk, self._clock).handlers(),
-                **household.verbs.handlers(),
-            }
-            commands = CommandDesk(journal, self._clock, config.uplink, verbs, config.site.language)
-            uplink = self._make_uplink(journal, commands)
-            self._parts = Parts(
-                config,
-                self._clock,
-                journal,
-                engine,
-                uplink,
-                field.buses,
-                field.links,
-                household,
-                paths,
-                self._clock.wall(),
-                self._started_ns,
-            )
-            self._desk, self._field, self._household = desk, field, household
-            curves = Curves(
-                lambda: self._parts.config.telemetry,
-                lambda: self._parts.config.devices,
-                self._clock,
-                uplink.publish_curve,
-            )
-            field.on_measure.append(curves.take)
-            acts = RuleActs(desk, commands, self._clock, config.site.language)
-            self._rules = rules = RuleDesk(lambda: self._parts.config, desk, journal, self._clock, acts)
-            rules.listen(field)
-            selftest = SelfTest(self._parts, desk, self._clock, journal.saved)
-            commands.drill = lambda: engine.modes.drill.covers(None, None)
-            commands.add_verb("selftest", lambda command: selftest.test(command.actor))
-            self._wire(journal, uplink)
-            reloader = Reloader(self._config_path, self._parts, desk, field, household, curves.reload, rules.reload)
-            methods = ControlMethods(self._parts, desk, commands, reloader.reload, rules.calls())
-            server = await self._serve_control(methods)
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloader.request)
-            await self._begin(journal)
-            await commands.close_interrupted()
-            await field.apply(config)
-            await paths.apply(config)
-            household.listen(journal, tail)
-            await household.start(group, server.path)
-            tasks = [
-                group.create_task(work, name=name)
-                for name, work in {
-                    "desk": desk.run(),
-                    "uplink": uplink.run(),
-                    "clock": ClockWatch(self._clock, journal, desk, self._floor).run(),
-                    "maintain": self._maintain(journal),
-                    "reload": reloader.run(),
-                    "watchdog": self._watchdog(journal, uplink, field),
-                    "status": self._tell_status(),
-                    "eye's words": household.eye_desk.run(),
-                    "evidence": household.evidence.run(),
-                    "curves": curves.run(),
-                    "rules": rules.run(),
-                    "rules' actions": acts.run(),
-                    "self-test": selftest.run(),
-                }.items()
-            ]
-            self._ready()
-            await self._stop.wait()
-            await self._shut_down(server, tasks)
+        return engine
+
+    def _make_parts(self, group: asyncio.TaskGroup, journal: Journal, engine: Alarms) -> CommandDesk:
+        """Make what everything else is built on."""
+        config, clock = self._config, self._clock
+        self._desk = desk = AlarmDesk(engine, journal, clock)
+        self._field = field = Field(group, desk, clock)
+        self._household = household = Household(
+            lambda: self._parts.config, self._config_path, self._language, desk, clock, self._programs
+        )
+        verbs = {
+            **Verbs(desk, clock, field.links).handlers(),
+            **ModeVerbs(desk, clock).handlers(),
+            **household.verbs.handlers(),
+        }
+        commands = CommandDesk(journal, clock, config.uplink, verbs, config.site.language)
+        self._parts = Parts(
+            config,
+            clock,
+            journal,
+            engine,
+            self._make_uplink(journal, commands),
+            field.buses,
+            field.links,
+            household,
+            Paths(group, desk, clock, journal.saved),
+            clock.wall(),
+            self._started_ns,
+        )
+        self._retained = Retained(self._parts)
+        return commands
+
+    def _make_judges(self, journal: Journal, commands: CommandDesk) -> None:
+        """Make what looks at all that happens: curves, rules, the self-test."""
+        desk, field, clock = self._desk, self._field, self._clock
+        self._curves = Curves(
+            lambda: self._parts.config.telemetry,
+            lambda: self._parts.config.devices,
+            clock,
+            self._parts.uplink.publish_curve,
+        )
+        field.on_measure.append(self._curves.take)
+        self._acts = RuleActs(desk, commands, clock, self._config.site.language)
+        self._rules = RuleDesk(lambda: self._parts.config, desk, journal, clock, self._acts)
+        self._rules.listen(field)
+        self._selftest = selftest = SelfTest(self._parts, desk, clock, journal.saved)
+        commands.drill = lambda: desk.engine.modes.drill.covers(None, None)
+        commands.add_verb("selftest", lambda command: selftest.test(command.actor))
+
+    def _work(self, journal: Journal, reloader: Reloader) -> dict[str, Coroutine[None, None, None]]:
+        """What runs until the stop, by name."""
+        return {
+            "desk": self._desk.run(),
+            "uplink": self._parts.uplink.run(),
+            "clock": ClockWatch(self._clock, journal, self._desk, self._floor).run(),
+            "maintain": self._maintain(journal),
+            "reload": reloader.run(),
+            "watchdog": self._watchdog(journal, self._parts.uplink, self._field),
+            "status": self._tell_status(),
+            "eye's words": self._household.eye_desk.run(),
+            "evidence": self._household.evidence.run(),
+            "curves": self._curves.run(),
+            "rules": self._rules.run(),
+            "rules' actions": self._acts.run(),
+            "self-test": self._selftest.run(),
+        }
 
     def _make_uplink(self, journal: Journal, commands: CommandDesk) -> Uplink:
         return Uplink(
@@ -191,25 +208,25 @@ class Core:
             self._clock,
             journal,
             commands,
-            states=self._birth_states,
+            states=lambda: self._retained.births(),
             version=__version__,
             started=self._clock.wall(),
             language=self._config.site.language,
         )
 
-    def _wire(self, journal: Journal, uplink: Uplink) -> None:
-        desk, field = self._desk, self._field
+    def _wire(self, journal: Journal) -> None:
+        desk, field, uplink, told = self._desk, self._field, self._parts.uplink, self._retained
         uplink.drill = lambda: desk.engine.modes.drill.record is not None
         desk.delivery = uplink.delivery
         desk.on_outputs = field.outputs
-        desk.on_states = self._publish_states
+        desk.on_states = told.states
         desk.on_notices = self._parts.paths.offer
         desk.on_again = uplink.again
         desk.engine.escalation.fares = uplink.delivery
-        self._parts.paths.on_inventory = self._publish_path
-        field.on_inventory = self._publish_inventory
-        self._household.eye_desk.on_camera = self._publish_camera
-        self._household.on_inventory = self._publish_cameras
+        self._parts.paths.on_inventory = told.path
+        field.on_inventory = told.devices
+        self._household.eye_desk.on_camera = told.camera
+        self._household.on_inventory = told.cameras
         uplink.on_change(desk.poke)
         loop = asyncio.get_running_loop()
         pending: set[asyncio.Task[None]] = set()
@@ -263,58 +280,6 @@ class Core:
         for device in self._parts.config.devices:
             for name in ("bus", "driver", "output", UNASSIGNED):  # judged anew
                 await self._desk.fault(name, None, device=device.id)
-
-    def _publish_states(self) -> None:
-        self._parts.uplink.tell_drill()
-        for view in self._parts.engine.views():
-            self._publish(f"state/{view.device}/{view.point}", state_payload(view))
-        self._publish_inventory()
-        if self._told_config is not self._parts.config:
-            self._told_config = self._parts.config
-            self._empty_removed()
-            self._publish_cameras()
-            for path in self._parts.config.paths:
-                self._publish_path(path.id)
-
-    def _birth_states(self) -> Iterable[tuple[str, bytes]]:
-        """What a new connection sends, remembered as told."""
-        self._told_config = self._told_config or self._parts.config
-        for topic, raw in retained(self._parts):
-            self._told_states[topic] = raw
-            yield topic, raw
-
-    def _empty_removed(self) -> None:
-        """Empty what the broker retains of points and devices that the configuration no longer has."""
-        topics = {f"state/{view.device}/{view.point}" for view in self._parts.engine.views()}
-        topics |= {f"inventory/{device.id}" for device in self._parts.config.watched}
-        for topic in [topic for topic in self._told_states if topic not in topics]:
-            del self._told_states[topic]
-            self._parts.uplink.publish_retained(topic, b"")
-
-    def _publish_inventory(self) -> None:
-        for device in self._parts.config.devices:
-            if device.id in self._field.links:
-                self._publish(f"inventory/{device.id}", inventory(device, self._parts))
-
-    def _publish_cameras(self) -> None:
-        """Not with every event, as of devices: there may be 200."""
-        for camera in self._parts.config.cameras:
-            self._publish(f"inventory/{camera.id}", self._household.cameras.inventory(camera))
-
-    def _publish_camera(self, id_: str) -> None:
-        for camera in self._parts.config.cameras:
-            if camera.id == id_:
-                self._publish(f"inventory/{id_}", self._household.cameras.inventory(camera))
-
-    def _publish_path(self, id_: str) -> None:
-        if told := self._parts.paths.inventory(id_):
-            self._publish(f"inventory/{id_}", told)
-
-    def _publish(self, topic: str, payload: Mapping[str, JsonValue]) -> None:
-        raw = dump(payload)
-        if self._told_states.get(topic) != raw:
-            self._told_states[topic] = raw
-            self._parts.uplink.publish_retained(topic, raw)
 
     def _ready(self) -> None:
         seconds = round((self._clock.boottime_ns() - self._started_ns) / NS_PER_S, 2)
