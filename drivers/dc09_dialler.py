@@ -10,6 +10,7 @@ primary is asked again with a poll every `return_after`, never with an alarm: it
 """
 
 import asyncio
+import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -284,7 +285,8 @@ class DiallerSession(PathSession):
         except TimeoutError:
             raise Refused(say("dialler.unreachable", receiver=receiver, reason="timeout")) from None
         except OSError as error:
-            reason = error.strerror or type(error).__name__
+            number = error.errno or 0  # the system's own words: asyncio's name the address again
+            reason = os.strerror(number) if number > 0 else error.strerror or type(error).__name__
             raise Refused(say("dialler.unreachable", receiver=receiver, reason=reason)) from None
 
     async def _exchange(self, wire: Wire, receiver: str, message: Message) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import ipaddress
 import json
+import os
 import ssl
 from collections.abc import Mapping
 from importlib import import_module
@@ -278,6 +279,9 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
     code = error if isinstance(error, OSError) else inner
+    number = getattr(code, "errno", None)  # the system's own words: asyncio's name the address again
+    if isinstance(number, int) and number > 0:
+        return os.strerror(number)
     return getattr(code, "strerror", None) or type(error).__name__
 
 

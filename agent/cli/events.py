@@ -22,7 +22,7 @@ from agent.cli.shared import (
     print_json_line,
     run_async,
 )
-from agent.cli.words import event_word, place, precise_time, word
+from agent.cli.words import event_word, kind_word, place, precise_time, word
 from agent.model import Lane
 from agent.texts import Language, Text, say
 
@@ -155,16 +155,18 @@ def cells(env: Environment, row: Mapping[str, Any]) -> list[str]:
         str(row["seq"]),
         precise_time(row.get("correctedtime") or row["time"]),
         word("lane", row["lane"], env.language),
-        event_word(row["type"], env.language),
+        event_word(row["type"], env.language, failed=data.get("ok") is False),
         place(data),
-        " ".join([*about(data), *seen(data, env.language), *marks]),
+        " ".join([*about(data, env.language), *seen(data, env.language), *marks]),
     ]
 
 
-def about(data: Mapping[str, Any]) -> list[str]:
-    """What an event concerns: the point's name; of a command its verb, who gave it, and why it was not carried out."""
+def about(data: Mapping[str, Any], language: Language) -> list[str]:
+    """What an event concerns: the point's name, and which fault, which path, or who did it; of a command its verb, who
+    gave it, and why it was not carried out."""
     if data.get("name"):
-        return [str(data["name"])]
+        fault = [kind_word(str(data["fault"]), language)] if data.get("fault") else []
+        return [str(data["name"]), *fault, *(str(data[key]) for key in ("path", "actor") if data.get(key))]
     return [str(data[key]) for key in ("verb", "actor", "reason") if data.get(key)]
 
 

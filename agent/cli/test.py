@@ -235,10 +235,10 @@ def uplink(ctx: typer.Context, as_json: JsonFlag = False) -> int:
 @command(app, "self", "armcli.help-test-self")
 def self_test(ctx: typer.Context, as_json: JsonFlag = False) -> int:
     """Let the daemon test itself: journal, disk, clock, uplink, devices, batteries, outputs, second paths."""
-    from agent.cli.calls import ask
+    from agent.cli.calls import command_slowly
 
     env = environment(ctx)
-    reply = ask(env.config(), "command", verb="selftest")
+    reply = command_slowly(env.config(), "selftest")
     if as_json:
         print_json(reply)
     elif not reply["ok"]:

@@ -57,6 +57,9 @@ def place(row: Mapping[str, object]) -> str:
     return "/".join(map(str, parts)) or "-"
 
 
-def event_word(type_: str, language: Language) -> str:
-    """`campus.alarm.raised` -> `alarm raised`."""
-    return word("type", type_.removeprefix("campus.").replace(".", "-"), language)
+def event_word(type_: str, language: Language, *, failed: bool = False) -> str:
+    """`campus.alarm.raised` -> `alarm raised`. Some tell of what was tried: then it matters how it went."""
+    name = type_.removeprefix("campus.").replace(".", "-")
+    if failed and f"type-{name}-failed" in room_texts("cli"):
+        name += "-failed"
+    return word("type", name, language)

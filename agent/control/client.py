@@ -70,14 +70,14 @@ class ControlClient:
         if self._writer:
             self._writer.close()
 
-    async def call(self, method: str, **params: JsonValue) -> JsonValue:
+    async def call(self, method: str, patience_s: float = CALL_TIMEOUT_S, /, **params: JsonValue) -> JsonValue:
         """Call `method` and return its result. Raises ControlError, DaemonDown."""
         self._send(method, params)
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
+            async with asyncio.timeout(patience_s):
                 return result_of(await self._receive())
         except TimeoutError:
-            raise DaemonDown(say("control.no-answer", method=method, timeout_s=CALL_TIMEOUT_S)) from None
+            raise DaemonDown(say("control.no-answer", method=method, timeout_s=patience_s)) from None
 
     async def stream(self, method: str, **params: JsonValue) -> AsyncIterator[JsonValue]:
         """Call a streaming `method` and yield its items until it ends. Raises ControlError, DaemonDown."""

@@ -222,10 +222,6 @@ class PathWorker:
             news.cancel()
             asked.cancel()
         condition = asked.result()
-        looks, self._looks = self._looks, []
-        for told in looks:
-            if not told.done():
-                told.set_result(condition if isinstance(condition, Text) else None)
         if isinstance(condition, Text):
             await self._failed(condition, at_once=self._heard_ns is None)
             return
@@ -256,8 +252,16 @@ class PathWorker:
 
     # --- what follows
 
+    def _tell_looks(self, error: Text | None) -> None:
+        """Whoever wanted to know how the path is learns it from whatever was tried next."""
+        looks, self._looks = self._looks, []
+        for told in looks:
+            if not told.done():
+                told.set_result(error)
+
     async def _heard(self, *, changed: bool = False) -> None:
         """The other side has answered."""
+        self._tell_looks(None)
         self._heard_ns = self._clock.boottime_ns()
         self._not_before_ns = 0
         self._backoff = Backoff(RETRY_CAP_S)
@@ -274,6 +278,7 @@ class PathWorker:
     async def _failed(self, text: Text, *, at_once: bool) -> None:
         """The other side has not answered, or not well. What that means for the fault is the supervision's business,
         unless an alarm had to get through."""
+        self._tell_looks(text)
         now_ns = self._clock.boottime_ns()
         self._not_before_ns = now_ns + round(self._backoff.failed(now_ns) * NS_PER_S)
         self._probe_ns = self._not_before_ns

@@ -330,6 +330,18 @@ async def test_the_self_test_hears_how_each_path_is(house: House) -> None:
     assert await look() is not None
 
 
+async def test_the_self_test_hears_of_a_path_on_which_an_alarm_waits(house: House) -> None:
+    await house.start()
+    house.peer.down = True
+    await house.offer(notice(id="a"))
+    await until(lambda: bool(house.told("campus.alarm.notified")))
+    (look,) = house.paths.probes().values()
+    async with asyncio.timeout(10):
+        error = await look()
+    assert error is not None
+    assert error.key == "webhook.status"
+
+
 async def test_values_of_a_path_outlive_it(house: House) -> None:
     await house.start()
     link = house.paths._running["p"].worker._link
