@@ -72,6 +72,8 @@ class PointWatch:
     def look(self, sample: Sample, batch: Batch, faults: FaultBook) -> None:
         """Take one look at the input."""
         shown = bool(sample.value) != (self.settings.contact == "nc")
+        if shown and sample.hold_s is None:
+            sample = replace(sample, hold_s=self.settings.release_after_s)
         active = self._causes.look(sample, shown)
         self._status = sample.status
         self._beside = beside(sample, batch.language)

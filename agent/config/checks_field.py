@@ -115,6 +115,9 @@ def check_points(part: DevicePart, parts: Parts, report: Report) -> None:
         check_point_cameras(at, fields.get("cameras", ()), parts, report)
     for at, point in part.points:
         check_point_kind(at, point, report)
+        if point.release_after_s is not None and part.driver is not None and not part.driver.tells_events:
+            rule, found = say("config.release-after", driver=part.driver.name), format_duration(point.release_after_s)
+            report.error((*at, "release_after"), rule, found=found, remedy=say("config.remove-key"))
 
 
 def told(ask: Callable[[], T]) -> T | None:

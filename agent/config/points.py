@@ -26,6 +26,8 @@ class PointSettings(Settings):
     siren: int | None = Field(None, ge=0)
     lamp_means: LampMeans | None = None
     stuck_after_s: Duration = Field(300.0, alias="stuck_after", gt=0)
+    release_after_s: Duration | None = Field(None, alias="release_after", ge=1, le=86_400)
+    """Of a device that tells no release: counts as released by itself."""
     cameras: tuple[Id, ...] = ()
     zone: int | None = Field(None, ge=1, le=999)
     gb_id: GbId | None = None

@@ -52,6 +52,19 @@ class AlarmDesk:
         self.on_again: Callable[[int], None] = lambda _seq: None
         """Called with the place of an event that is to be published on the next broker."""
         self.last_turn_ns = clock.boottime_ns()
+        self._untold = False
+        """Whether events were committed whose states were not published since."""
+        journal.on_stored(self._stored)
+
+    def _stored(self, stored: Sequence[Stored]) -> None:
+        """Events are durable: now they may be shown, also if whoever handed them over was stopped meanwhile."""
+        self.engine.stored(stored)
+        self._untold = True
+        self.poke()
+
+    def _tell_states(self) -> None:
+        self._untold = False
+        self.on_states()
 
     def moment(self) -> Moment:
         """Both clocks now."""
@@ -71,8 +84,7 @@ class AlarmDesk:
                 stored = await self._journal.append(*outcome.events, save=outcome.save)
             except JournalFull as error:  # events of the event lane alone; the journal has counted them as lost
                 log.debug("%s", error)
-            self.engine.stored(stored)
-            self.on_states()
+            self._tell_states()
         if outcome.notices:
             self.on_notices(outcome.notices)
         for seq in outcome.again:
@@ -131,6 +143,8 @@ class AlarmDesk:
             due_ns = self.engine.next_due_ns()
             if due_ns is not None and due_ns <= self.last_turn_ns:
                 await self.take(self.engine.tick(self._clock.moment()))
+            if self._untold:
+                self._tell_states()
             now_ns = self._clock.boottime_ns()
             plan = self.engine.outputs(now_ns, self.delivery)
             self.on_outputs(plan.values)

@@ -150,3 +150,22 @@ def test_it_also_falls_back_when_its_point_is_read_in_another_way() -> None:
     assert types(moved(site, point("120/001", "panic", debounce_s=0.1))) == []
     assert "alarm.restored" not in types(site.go(49.0))
     assert "alarm.restored" in types(site.go(2.0))
+
+
+def test_a_point_of_a_panel_that_never_tells_a_restore_falls_back_by_itself_if_it_is_told_so() -> None:
+    settings = device([{"id": "any", "kind": "intrusion", "input": "130", "debounce_s": 0.0, "release_after_s": 600.0}])
+    site = Site(settings)
+    assert types(panel(site, word(site, "003"))) == ["alarm.raised"]
+    with pytest.raises(Refusal):
+        site.reset(**SELECTOR)
+    assert types(site.go(590.0)) == ["alarm.escalated", "fault.raised"]
+    assert "alarm.restored" in types(site.go(20.0))
+    site.reset(**SELECTOR)
+
+
+def test_it_falls_back_also_after_a_restart() -> None:
+    settings = device([{"id": "any", "kind": "intrusion", "input": "130", "debounce_s": 0.0, "release_after_s": 60.0}])
+    site = Site(settings)
+    panel(site, word(site, "003"))
+    site.restart(down_s=1.0)
+    assert "alarm.restored" in types(site.go(70.0))
