@@ -43,6 +43,9 @@ SUBMIT_S: Final = 60.0
 """27.005 names no limit; networks answer within seconds, and a minute is what modems' manuals give them."""
 RECIPIENTS_LIMIT: Final = 20
 """At some four seconds each, the last one hears of an alarm after more than a minute."""
+SENDING_S: Final = 150.0
+"""Twice what twenty recipients take. With a submission that hangs and the longest wait for reports the agent's limit of
+five minutes is not reached: beyond it the first ones would get the message again and again, and the last ones never."""
 SHOWN_DIGITS: Final = 4
 REGISTERED: Final = ("1", "5")
 """27.007, 7.2: registered at home, roaming."""
@@ -253,9 +256,14 @@ class SmsSession(PathSession):
         """Send to everybody, one after the other; a number that is refused holds nobody up."""
         sent: list[Sent] = []
         why: Text | None = None
+        end_ns = self._link.clock.boottime_ns() + round(SENDING_S * NS_PER_S)
         for number in self._numbers:
             one = Sent(number)
             sent.append(one)
+            if self._link.clock.boottime_ns() >= end_ns:
+                one.failed, why = True, say("sms.no-time", seconds=round(SENDING_S))
+                self._link.step(say("sms.refused", number=masked(number), error=why))
+                continue
             self._reference = (self._reference + 1) % REFERENCES
             try:
                 for part in submits(number, text, self._reference, report=self._settings.report_wait_s > 0):

@@ -131,7 +131,7 @@ def event_line(value: Mapping[str, Any], language: Language) -> str:
     data = value.get("data")
     about: Mapping[str, Any] = data if isinstance(data, Mapping) else {}
     name = f" ({about['name']})" if about.get("name") else ""
-    what = event_word(str(value.get("type")), language)
+    what = event_word(str(value.get("type")), language, failed=about.get("ok") is False)
     return f"#{value.get('seq')} {precise_time(value.get('time'))} {what} {place(about)}{name}"
 
 

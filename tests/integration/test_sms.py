@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from agent.clock import SystemClock
 from agent.demo.modem import Habits, SimModem
-from agent.driver import PathError, PathSession, PathSite, Secret
+from agent.driver import NS_PER_S, PathError, PathSession, PathSite, Secret
 from drivers.sms import Sms
 from tests.sims.paths import RecordedPathLink, notice
 
@@ -83,6 +84,25 @@ async def test_a_number_that_is_refused_holds_nobody_up_and_is_told_masked(tmp_p
     assert taken.text.key == "sms.taken-partly"
     assert taken.text.args["lost"] == "***8000"
     assert "13800138000" not in repr([taken, *link.steps])
+
+
+class SlowNetwork(SystemClock):
+    """A minute passes with every look."""
+
+    looks = 0
+
+    def boottime_ns(self) -> int:
+        self.looks += 1
+        return super().boottime_ns() + self.looks * 60 * NS_PER_S
+
+
+async def test_where_sending_takes_too_long_those_who_have_it_do_not_get_it_again(tmp_path: Path) -> None:
+    link = RecordedPathLink(SlowNetwork("Asia/Shanghai"))
+    async with talking(tmp_path, link=link, report_wait_s=0.0) as (modem, session):
+        taken = await session.send(notice())
+    assert [number for number, _ in modem.texts] == ["13800138000", "+8613900139000"]
+    assert taken.text.key == "sms.taken-partly"
+    assert taken.text.args["lost"] == "***7000"
 
 
 async def test_when_nobody_can_be_reached_it_is_an_error(tmp_path: Path) -> None:
