@@ -160,7 +160,8 @@ def test_a_beat_that_does_not_happen_ends_a_scenario_as_failed(demo: Callable[..
 def test_on_a_terminal_it_shows_the_school_and_obeys_keys(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     termios.tcsetwinsize(theirs, (50, 100))
-    environment = {**os.environ, "TMPDIR": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
+    size = {"COLUMNS": "100", "LINES": "50"}  # what a test runner may have set counts for more than the terminal
+    environment = {**os.environ, **size, "TMPDIR": str(tmp_path), "TERM": "xterm-256color", "LANG": "C.UTF-8"}
     command = [sys.executable, "-m", "agent.demo", "--lang", "en", "--seconds", str(LIMIT_S)]
     screen = ""
     with subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs, env=environment) as process:
