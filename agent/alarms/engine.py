@@ -14,9 +14,10 @@ from typing import Final
 from agent.alarms.escalation import Escalation, Plans, told_data
 from agent.alarms.faults import FaultBook
 from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, OutputPlan, Overrides, plan_outputs
+from agent.alarms.leftovers import LeftOvers
 from agent.alarms.modes import Modes, Regime
 from agent.alarms.outcome import Batch, FaultView, Outcome, PointView, Press, Turn
-from agent.alarms.point import PointWatch, end_orphan
+from agent.alarms.point import PointWatch
 from agent.alarms.selectors import Refusal, Selector, parse_selector
 from agent.alarms.state import (
     FAULT_PREFIX,
@@ -95,9 +96,7 @@ class Alarms:
         self._unsaved: set[Key] = set()
         self._carried: Batch | None = None
         """What a command that was refused had before it: it must not be refused with it."""
-        self._orphans: list[PointRecord] = []
-        self._unreadable: list[str] = []
-        self._lost: set[tuple[str, str | None]] = set()
+        self._left_over = LeftOvers()
         self._started = False
         self.on_press: Callable[[Press], None] = lambda _press: None
         """Called with every press that counts, at once: before its event is committed."""
@@ -128,7 +127,7 @@ class Alarms:
                 else:
                     self.modes.restore(key, text, moment)
             except BadSave as error:
-                self._unreadable.append(key)
+                self._left_over.unreadable(key)
                 problems.append(say("alarms.bad-save", key=key, problem=str(error)))
         self.modes.watch(self._points)
         return tuple(problems)
@@ -227,7 +226,7 @@ class Alarms:
 
     def next_due_ns(self) -> int | None:
         """The boot clock when `tick` has something to do; None if never. May be in the past."""
-        if self._orphans or self._unreadable or self._lost or self._carried:
+        if self._left_over or self._carried:
             return 0
         times = [watch.due_ns for watch in self._watches()]
         return min((due_ns for due_ns in (*times, self.modes.due_ns) if due_ns is not None), default=None)
@@ -450,8 +449,7 @@ class Alarms:
         if point and point.kind.name == record.kind:
             point.restore(record, moment)
         else:
-            self._orphans.append(record)
-            self._lost.add((record.device, record.point))
+            self._left_over.orphan(record)
 
     def _restore_fault(self, record: FaultRecord) -> None:
         self._faults.restore(record)
@@ -459,7 +457,7 @@ class Alarms:
             return
         device = self._devices.get(record.device)
         if device is None or (record.point is not None and (record.device, record.point) not in self._points):
-            self._lost.add((record.device, record.point))
+            self._left_over.lost(record.device, record.point)
         elif record.fault == OFFLINE:
             device.offline = True
 
@@ -469,27 +467,12 @@ class Alarms:
         if carried := self._carried:
             self._carried = None
             batch.inherit(carried)
-        self._tell_left_over(batch)
+        self._left_over.end(batch, self._faults)
         for key in self._unsaved:
             batch.keep(self._points[key].record)
         self._unsaved.clear()
         self.modes.begin(batch)
         return batch
-
-    def _tell_left_over(self, batch: Batch) -> None:
-        """What the restore found and could not place ends now, and that is told."""
-        for key in self._unreadable:
-            batch.save[key] = None
-        for record in self._orphans:
-            end_orphan(batch, record)
-        for device, point in self._lost:
-            if point is None:
-                self._faults.clear_device(batch, device, device)
-            else:
-                self._faults.clear_point(batch, point, device, point)
-        self._unreadable.clear()
-        self._orphans.clear()
-        self._lost.clear()
 
     def _watches(self) -> Iterator[DeviceWatch | PointWatch]:
         yield from self._devices.values()

@@ -9,15 +9,15 @@ A press while active is `repeated` and leaves the state as it is. An alarm that 
 fault instead, points of class status tell both edges; neither has anything to acknowledge.
 """
 
-from collections import deque
 from dataclasses import replace
 from typing import Final, Literal
 
 from agent.alarms.causes import Causes
 from agent.alarms.debounce import Debouncer, Edge
+from agent.alarms.display import Display
 from agent.alarms.escalation import Escalation, Place, actions, deeds, tell_paths
 from agent.alarms.faults import FaultBook
-from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output, Shown, lamp_mode
+from agent.alarms.lamp import Delivery, LampMeans, LampMode, Output
 from agent.alarms.outcome import Batch, PointView, Press, Turn
 from agent.alarms.selectors import Refusal
 from agent.alarms.state import Alarm, PointRecord, Stamp
@@ -25,15 +25,13 @@ from agent.alarms.words import FAULT_TEXTS, STATUS_FAULTS, STATUS_TEXTS, STUCK, 
 from agent.clock import NS_PER_S
 from agent.config.models import PointSettings
 from agent.driver import NoticeWhat, Sample, SampleStatus
-from agent.kinds import KINDS, LOWEST_PRIORITY, Kind
+from agent.kinds import KINDS
 from agent.model import JsonValue, Lane, Moment, PointState, Stored
 from agent.texts import Text, say
 
 Duty = Literal["armed", "delayed", "off"]
 """Of a point of a partition: it alarms; it alarms unless its partition is disarmed in time; it does not alarm."""
 NS_PER_MS: Final = 1_000_000
-UNSHOWN_LIMIT: Final = 64
-"""Changes that wait for their commit. The journal commits in milliseconds; beyond this only the newest matter."""
 SENSED: Final = frozenset({"raised", "repeated", "restored"})
 """The events that a look at the input causes; the others follow a person or the time."""
 BLIND: Final[frozenset[SampleStatus]] = frozenset(["open", "short", "tamper", "invalid"])
@@ -63,9 +61,7 @@ class PointWatch:
         """What the device said with its last look, for the event: `detail`, `measure`, `unit`."""
         self._escalate_ns: int | None = None
         self._stuck_ns: int | None = None
-        self._shown = Shown()
-        self._shown_seq: int | None = None
-        self._unshown: deque[tuple[str, Shown]] = deque(maxlen=UNSHOWN_LIMIT)
+        self._display = Display()
 
     # --- what comes in
 
@@ -172,14 +168,7 @@ class PointWatch:
     def stored(self, stored: Stored) -> bool:
         """An event of this point is committed: now it may be shown. Return whether the record is to be saved again,
         with the place in the chain that it has only now."""
-        for place, (event_id, shown) in enumerate(self._unshown):
-            if event_id == stored.id:
-                self._shown = shown
-                for _ in range(place + 1):
-                    self._unshown.popleft()
-                break
-        if stored.id == self._shown.alarm:
-            self._shown_seq = stored.seq
+        self._display.stored(stored)
         if stored.seq == self.record.seq:
             return False
         alarm = self.record.alarm
@@ -195,8 +184,7 @@ class PointWatch:
         self.record = record
         self._debounce = self._debouncer()
         self._hold_on(moment)
-        self._shown = self._to_show(record.alarm)
-        self._shown_seq = record.alarm.seq if record.alarm else None
+        self._display.restore(record.alarm)
         self._arm(moment)
 
     def notified(self, alarm_id: str, path: str, event_id: str, batch: Batch, *, ok: bool) -> None:
@@ -241,21 +229,21 @@ class PointWatch:
     @property
     def shows_alarm(self) -> bool:
         """Whether there is a committed alarm to show."""
-        return self._shown.alarm is not None
+        return self._display.stands
 
     def lamp_mode(self, delivery: Delivery, means: LampMeans) -> LampMode:
         """What the lamp shows, given how the raised event fares."""
-        return lamp_mode(self._shown, delivery, self.settings.lamp_means or means)
+        return self._display.mode(delivery, self.settings.lamp_means or means)
 
     @property
     def undelivered_seq(self) -> int | None:
         """The event whose delivery the lamp depends on."""
-        return None if self._shown.alarm is None or self._shown.acknowledged else self._shown_seq
+        return self._display.undelivered_seq
 
     @property
     def sounding(self) -> bool:
         """Whether the siren sounds."""
-        return self._shown.siren
+        return self._display.sounding
 
     def view(self, fault_since: str | None) -> PointView:
         """The point as it is now; a fault shows where no alarm does."""
@@ -464,21 +452,8 @@ class PointWatch:
     def _change(self, batch: Batch, event_id: str, *, alarm: Alarm | None, since: str) -> None:
         """Take the alarm's new state: saved with the event, and shown when that is committed."""
         self.record = replace(self.record, alarm=alarm, since=since)
-        self._unshown.append((event_id, self._to_show(alarm)))
+        self._display.change(event_id, alarm)
         batch.keep(self.record)
-
-    def _to_show(self, alarm: Alarm | None) -> Shown:
-        if alarm is None:
-            return Shown()
-        sounding = alarm.siren or (not alarm.plan and alarm.escalated is not None)
-        reached = bool(alarm.reached)
-        return Shown(
-            alarm.id,
-            alarm.acknowledged,
-            sounding and not alarm.acknowledged,
-            reached,
-            bool(alarm.failed) and not reached,
-        )
 
     def _arm(self, moment: Moment) -> None:
         """Set the timers from the record; where nobody can tell how long it was, the time counts anew."""
@@ -506,16 +481,3 @@ class PointWatch:
 
     def _text(self, key: str, **more: object) -> Text:
         return say(key, name=self.settings.name, kind=self.kind.text, **more)
-
-
-def end_orphan(batch: Batch, record: PointRecord) -> None:
-    """A restart found a saved point that is no longer configured, or is of another kind now: what was not reset ends,
-    and that is told."""
-    if record.alarm:
-        kind = KINDS.get(record.kind) or Kind(record.kind, "alarm", LOWEST_PRIORITY)
-        name = kind.text if record.kind in KINDS else record.kind
-        text = say("alarms.removed", name=record.point, kind=name)
-        more: dict[str, JsonValue] = {"value": record.value, "event": record.alarm.id, "actor": CONFIGURATION}
-        device, point, drill = record.device, record.point, record.alarm.drill
-        batch.event("campus.alarm.reset", Lane.ALARM, device, point, kind, point, text, drill, **more)
-    batch.drop(record)
