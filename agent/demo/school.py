@@ -28,7 +28,11 @@ from agent.demo.trail import Trail
 from agent.texts import Language, Spoken
 
 PRESS_S: Final = 0.2
-"""How long a finger stays on a button."""
+"""How long a finger stays on a button, on a machine that has time for it."""
+LOOKS: Final = 3
+"""Polls that make a press certain; while everything starts on a small board, a module may be asked seldom."""
+LONGEST_PRESS_S: Final = 10.0
+POLL_S: Final = 0.02
 STATUS_EVERY_S: Final = 0.2
 """How often the daemon is asked for its status; a call takes a millisecond."""
 EVENTS_KEPT: Final = 50
@@ -164,11 +168,18 @@ class School:
         place.pressed = True
         place.module.press(UNIT, INPUT)
         place.trail = Trail(self.clock.boottime_ns())
-        asyncio.get_running_loop().call_later(PRESS_S, self._release, place)
+        self.equipment.spawn(self._let_go(place))
         return place.trail
 
     @staticmethod
-    def _release(place: Place) -> None:
+    async def _let_go(place: Place) -> None:
+        unit = place.module.units[UNIT]
+        looked = unit.polls
+        await asyncio.sleep(PRESS_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LONGEST_PRESS_S):
+                while unit.polls < looked + LOOKS and place.plugged:  # noqa: ASYNC110 - a line announces nothing
+                    await asyncio.sleep(POLL_S)
         place.module.release(UNIT, INPUT)
         place.pressed = False
 
