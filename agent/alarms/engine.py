@@ -366,7 +366,7 @@ class Alarms:
         """One point as it is now; None if there is none."""
         if (watch := self._points.get((device, point))) is None:
             return None
-        since = self._faults.of_points().get((device, point)) or self._faults.since(device, None, OFFLINE)
+        since = self._faults.of_point(device, point) or self._faults.since(device, None, OFFLINE)
         return watch.view(since)
 
     def is_seen(self, device: str, point: str) -> bool:

@@ -21,10 +21,14 @@ class FaultBook:
 
     def __init__(self) -> None:
         self._standing: dict[str, FaultRecord] = {}
+        self._of_points: dict[tuple[str, str], dict[str, str]] = {}
+        """Since when each fault of a point stands, oldest first: asked of many points at every event."""
 
     def restore(self, record: FaultRecord) -> None:
         """Take over a fault that stood when the agent stopped."""
         self._standing[record.key] = record
+        if record.device is not None and record.point is not None:
+            self._of_points.setdefault((record.device, record.point), {})[record.fault] = record.since
 
     def raise_(
         self, batch: Batch, name: Text | str, device: str | None, point: str | None, fault: str, text: Text
@@ -45,7 +49,7 @@ class FaultBook:
         )
         texts: dict[str, str] = {language: text.render(language) for language in LANGUAGES}
         record = FaultRecord(device, point, fault, event_id, batch.since, texts)
-        self._standing[record.key] = record
+        self.restore(record)
         batch.save[record.key] = dump(record)
 
     def clear(
@@ -61,6 +65,7 @@ class FaultBook:
         record = self._standing.pop(fault_key(device, point, fault), None)
         if record is None:
             return
+        self._forget(record)
         batch.event(
             "campus.fault.cleared",
             Lane.FAULT,
@@ -94,11 +99,18 @@ class FaultBook:
 
     def of_points(self) -> dict[tuple[str, str], str]:
         """Points that have a fault of their own, with the time since when they do."""
-        since: dict[tuple[str, str], str] = {}
-        for record in self._standing.values():
-            if record.device is not None and record.point is not None:
-                since.setdefault((record.device, record.point), record.since)
-        return since
+        return {key: next(iter(faults.values())) for key, faults in self._of_points.items()}
+
+    def of_point(self, device: str, point: str) -> str | None:
+        """Since when a point has a fault of its own; None if it has none."""
+        return next(iter(self._of_points.get((device, point), {}).values()), None)
+
+    def _forget(self, record: FaultRecord) -> None:
+        if record.device is not None and record.point is not None:
+            faults = self._of_points[record.device, record.point]
+            del faults[record.fault]
+            if not faults:
+                del self._of_points[record.device, record.point]
 
     def since(self, device: str | None, point: str | None, fault: str) -> str | None:
         """When a fault was raised; None if it does not stand."""

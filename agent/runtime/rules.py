@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import Final
 
+from agent.alarms.drill import DRILL_KEY
 from agent.alarms.engine import Outcome
+from agent.alarms.partitions import PARTITION_PREFIX
 from agent.alarms.state import FAULT_PREFIX, POINT_PREFIX
 from agent.clock import NS_PER_S, Clock, elapsed_ns
 from agent.config.models import Config
@@ -114,12 +116,17 @@ class RuleDesk:
                 changed[owner, point] = None
             elif f"{prefix}/" == FAULT_PREFIX:
                 changed.update(dict.fromkeys(self._fault_changed(rest)))
-            else:  # a drill or a partition: it may concern any point
+            elif key == DRILL_KEY or key.startswith(PARTITION_PREFIX):  # it may concern any point
                 changed.update(dict.fromkeys(self._rules.points))
         if device is not None:
-            changed.update(dict.fromkeys(place for place in self._rules.points if place[0] == device))
+            mine = (place for place in self._rules.points if place[0] == device and self._unseen(place))
+            changed.update(dict.fromkeys(mine))
         for place in changed:
             self._look(place)
+
+    def _unseen(self, place: Place) -> bool:
+        """Whether a look at its device may be the first that tells of a point; later ones save what they change."""
+        return (told := self._told.get(place)) is None or told.value is None
 
     def measured(self, measure: Measure) -> None:
         """A device has measured something (Field.on_measure)."""
@@ -173,8 +180,7 @@ class RuleDesk:
 
     def _judge_some(self) -> list[Firing]:
         """Judge what waits, for as long as others can wait."""
-        firings: list[Firing] = []
-        end_ns = self._clock.boottime_ns() + TURN_NS
+        firings, end_ns = list[Firing](), self._clock.boottime_ns() + TURN_NS
         for _ in range(min(TURN, len(self._queue))):
             firings += self._judge(self._queue.popleft())
             if self._clock.boottime_ns() >= end_ns:
@@ -215,10 +221,7 @@ class RuleDesk:
     async def _carry_out(self, firings: Sequence[Firing]) -> None:
         """Tell what begins and ends, in one commit; then what is to be done for it."""
         now_ns = self._clock.boottime_ns()
-        samples = [
-            Sample(firing.rule.id, firing.holds, now_ns, detail=firing.why) for firing in firings if firing.rule.kind
-        ]
-        if samples:
+        if samples := [Sample(one.rule.id, one.holds, now_ns, detail=one.why) for one in firings if one.rule.kind]:
             await self._desk.samples(RULES, samples)
         for firing in firings:
             if not firing.rule.kind:
@@ -291,14 +294,13 @@ class RuleDesk:
         """What the alarm engine takes a rule to be may be older than the rule's state, or its condition another now."""
         now_ns = self._clock.boottime_ns()
         kinds = {rule.id for rule in self._config().rules if rule.kind}
-        samples = [Sample(name, holds, now_ns) for name, holds in self._rules.holding().items() if name in kinds]
-        if samples:
+        if samples := [Sample(name, holds, now_ns) for name, holds in self._rules.holding().items() if name in kinds]:
             await self._desk.samples(RULES, samples)
 
     async def _save(self, *, at_once: bool) -> None:
-        now_ns = self._clock.boottime_ns()
         if not self._rules.touched:
             return
+        now_ns = self._clock.boottime_ns()
         if self._save_ns is None:
             self._save_ns = now_ns + round(SAVE_AFTER_S * NS_PER_S)
         if at_once or now_ns >= self._save_ns:
