@@ -24,8 +24,9 @@ from bench.scenes import SceneName
 from drivers.rtsp import Rtsp
 
 TUNING: Final = range(200, 206)
-"""Seeds that thresholds were chosen with: of those from 100 to 400. Those from 9000 were reported once."""
-REPORTING: Final = range(23_000, 23_006)
+"""Seeds that thresholds were chosen with: of those from 100 to 560. Those from 9000 and from 23000 were reported once,
+and not looked at either; what was missed with the latter (recall 0.81) was sought and found in others."""
+REPORTING: Final = range(61_000, 61_006)
 """Seeds that nobody had looked at before the run that is reported."""
 BEGAN: Final = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LATE_S: Final = 4.0

@@ -89,7 +89,7 @@ class LeftThings:
 
     def _add(self, track: Track, sight: Sight) -> None:
         assert track.still_ns is not None
-        now, before = _patch(sight.grey, track.box), _patch(sight.background, track.box)
+        now, before = _patch(sight.picture, track.box), _patch(sight.background, track.box)
         if now.shape == before.shape and _alike(now, before) < NEW:
             labels = frozenset({track.label} if track.label else ())
             self.items.append(Item(track.box, track.still_ns, now, before, labels))
@@ -106,7 +106,7 @@ class LeftThings:
             item.owned = False
         if any(one.box.overlap(item.box) for one in others):
             return  # somebody is in the way
-        patch = _patch(sight.grey, item.box)
+        patch = _patch(sight.picture, item.box)
         there = patch.shape == item.with_it.shape and _alike(patch, item.with_it) > max(
             ALIKE, _alike(patch, item.without)
         )
@@ -127,8 +127,8 @@ def _lives(track: Track, now_ns: int) -> bool:
 
 
 def _patch(plane: Plane, box: Box) -> NDArray[np.float32]:
-    """The edges of a place and a little around it."""
-    height, width = plane.shape
+    """The edges of a place and a little around it, of light and of colour: a bag may be as bright as the ground."""
+    height, width = plane.shape[:2]
     left, top = max(0, int(box.x * width) - 3), max(0, int(box.y * height) - 3)
     right, low = min(width, int((box.x + box.w) * width) + 4), min(height, int((box.y + box.h) * height) + 4)
     part = cv2.GaussianBlur(plane[top:low, left:right], (3, 3), 0)

@@ -43,6 +43,9 @@ EDGE: Final = 22.0
 """Gradient that a contour must have beyond that of the background."""
 BRIGHTER: Final = 1.6
 """More light makes the edges of the ground stronger, too: by as much as this."""
+COVERED: Final = 2.0
+"""By what factor an edge of the ground must be weaker to be covered, and by EDGE: who stands before a fence hides its
+bars, though coat and shadow may be of the greys that are there already. Shade weakens edges by less than this."""
 GHOST: Final = 1.3
 """Where the background has edges around a blob and the picture has fewer, something has gone away."""
 CONTOUR: Final = 0.35
@@ -78,7 +81,8 @@ class Sight:
     blobs: tuple[Blob, ...]
     settled: bool
     """False while the background is being learned (again): nothing can be said of the picture."""
-    grey: Plane
+    picture: Plane
+    """Luma and chroma, steadied and evened."""
     background: Plane
 
 
@@ -110,16 +114,17 @@ class Motion:
         learned = np.where(mask[..., None] > 0, background, picture) if known else picture
         raw = np.asarray(self._model.apply(learned, learningRate=1 / (MEMORY_S * self._fps)), np.uint8) | mask
         light, tint = _differs(picture, background)
-        raw &= light | tint
+        edges = _Edges.of(picture, background)
+        raw &= light | tint | edges.covered
         self._flooded = self._flooded + 1 if cv2.countNonZero(raw) > LIGHT_SHARE * raw.size else 0
         if self._flooded >= 2:  # one picture may be broken
             self._again(picture, now_ns)
             return self._learn(picture)
-        grey, ground = picture[..., 0], background[..., 0]
+        grey = picture[..., 0]
         listening = now_ns < self._listen_ns
-        blobs = () if self._flooded else self._blobs(raw, grey, ground, mask, tint, listening)
+        blobs = () if self._flooded else self._blobs(raw, grey, edges, mask, tint, listening)
         self._before = grey
-        return Sight(blobs, not (self._flooded or listening), grey, ground)
+        return Sight(blobs, not (self._flooded or listening), picture, background)
 
     def _shrink(self, image: Image, now_ns: int) -> Plane:
         """The picture at the size of the analysis, as luma and chroma."""
@@ -148,7 +153,7 @@ class Motion:
         first, self._before = self._before is None, picture[..., 0]
         self._model.apply(picture, learningRate=1.0 if first else 0.25)
         background = np.asarray(self._model.getBackgroundImage(), np.uint8)
-        return Sight((), False, picture[..., 0], background[..., 0])
+        return Sight((), False, picture, background)
 
     def _steadied(self, picture: Plane, background: Plane) -> Plane:
         """Take back the shift of a shaking camera."""
@@ -176,7 +181,7 @@ class Motion:
         return mask
 
     def _blobs(
-        self, raw: Plane, grey: Plane, background: Plane, mask: Plane, tint: Plane, listening: bool
+        self, raw: Plane, grey: Plane, edges: "_Edges", mask: Plane, tint: Plane, listening: bool
     ) -> tuple[Blob, ...]:
         assert self._before is not None
         seen = np.asarray(cv2.morphologyEx(raw, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)), np.uint8)
@@ -191,8 +196,6 @@ class Motion:
         if count <= 1:
             return ()
         stirred = cv2.absdiff(grey, self._before) > LEVEL
-        fresh, gone = _edges(grey), _edges(background)
-        come = fresh > BRIGHTER * gone + EDGE
         blobs = []
         for index in range(1, count):
             x, y, w, h, pixels = (int(one) for one in stats[index])
@@ -202,10 +205,11 @@ class Motion:
             own = (labels[part] == index).astype(np.uint8)
             rim = cv2.morphologyEx(own, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
             coloured = (tint[part] & (own * 255)).sum() > TINTED * 255 * pixels
-            if (come[part] & rim).sum() < CONTOUR * (w + h) and not coloured:
+            changed = (edges.come[part] & rim) | ((edges.covered[part] & own) > 0)
+            if changed.sum() < CONTOUR * (w + h) and not coloured:
                 continue
             stir = float((stirred[part] & (own > 0)).sum() / pixels)
-            ghost = bool(gone[part][rim].mean() > GHOST * fresh[part][rim].mean())
+            ghost = bool(edges.gone[part][rim].mean() > GHOST * edges.fresh[part][rim].mean())
             height, width = seen.shape
             box = Box(x / width, y / height, w / width, h / height)
             blobs.append(Blob(box, pixels / seen.size, stir, ghost))
@@ -237,6 +241,25 @@ def _differs(picture: Plane, background: Plane) -> tuple[Plane, Plane]:
     light = cv2.threshold(beyond[..., 0], LEVEL + more, 255, cv2.THRESH_BINARY)[1]
     tint = cv2.threshold(cv2.max(beyond[..., 1], beyond[..., 2]), CHROMA + more, 255, cv2.THRESH_BINARY)[1]
     return np.asarray(light, np.uint8), np.asarray(tint, np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """The edges of the picture and of its background, and what became of them."""
+
+    fresh: NDArray[np.float32]
+    gone: NDArray[np.float32]
+    come: NDArray[np.bool_]
+    """Where one is new."""
+    covered: Plane
+    """Where one of the ground is not seen any more, nor a pixel beside."""
+
+    @classmethod
+    def of(cls, picture: Plane, background: Plane) -> "_Edges":
+        fresh, gone = _edges(picture[..., 0]), _edges(background[..., 0])
+        near = cv2.dilate(fresh, np.ones((3, 3), np.uint8))
+        covered = (gone > COVERED * near + EDGE).astype(np.uint8) * 255
+        return cls(fresh, gone, fresh > BRIGHTER * gone + EDGE, covered)
 
 
 def _edges(plane: Plane) -> NDArray[np.float32]:

@@ -18,8 +18,18 @@ LOITER_GAP_S: Final = 5.0
 """Who leaves a zone for less than this has not left."""
 CROWD_S: Final = 2.0
 """A group that only passes through one spot is none."""
+COMPANY: Final = 2
+"""Of people who were seen to go, before those who only stand among them count: where nobody went there is no crowd."""
+STANDS: Final = 6
+"""Pictures for which somebody must have stood there."""
+SEEN_S: Final = 1.0
+"""For how long somebody counts as seen when a picture or two do not show him."""
+TALL: Final = 0.5
+"""Parts of the height of those who went (the middle one of them) that each must have: no bag, and no head alone."""
 OFF_S: Final = 3.0
 """For how long nothing must be seen before it is over."""
+CROWD_OFF_S: Final = 10.0
+"""The same for a crowd: people hide each other for seconds, and none of them has left."""
 AGAIN_S: Final = 10.0
 """What lasts is said again, so that it does not expire (agent.skyeye.occurrences)."""
 MARGIN: Final = 0.015
@@ -125,12 +135,33 @@ class ZoneRule:
         return any(until_ns - since_ns >= least_ns for since_ns, until_ns in self._stays.values())
 
     def _crowd(self, scene: Scene) -> bool:
-        here = [one for one in scene.goers(self.settings.classes) if inside(one.foot, self.settings.polygon)]
-        if len(here) < self.settings.crowd:
+        if self._together(scene) < self.settings.crowd:
             self._crowd_ns = None
             return False
         self._crowd_ns = self._crowd_ns or scene.now_ns
         return scene.now_ns - self._crowd_ns >= CROWD_S * 1e9
+
+    def _together(self, scene: Scene) -> int:
+        """How many are here. With those who went, who only stand among them count, too: hidden by others when they
+        came, or but three steps from the edge of the picture. And who is hidden counts, unless he is one of these."""
+        here = [one for one in scene.tracks if inside(one.foot, self.settings.polygon)]
+        here = [one for one in here if _wanted(one.label, self.settings.classes)]
+        goers = [one for one in here if one.moved]
+        if len(goers) < COMPANY:
+            return len(goers)
+        tall = TALL * sorted(one.box.h for one in goers)[len(goers) // 2]
+        seen: list[Track] = []
+        for one in sorted(here, key=lambda track: (not track.moved, -track.box.h)):
+            upright = one.moved or (not one.ghost and one.hits >= STANDS and one.box.h > one.box.w)
+            if (
+                upright
+                and _shown(one, scene.now_ns)
+                and one.box.h >= tall
+                and not any(_part_of(one, other) for other in seen)
+            ):
+                seen.append(one)
+        lost = sum(one.box.h >= tall and not _shown(one, scene.now_ns) for one in goers)
+        return max(len(seen), sum(one.moved for one in seen) + lost)
 
     def _left(self, scene: Scene) -> bool:
         return any(
@@ -148,7 +179,7 @@ class ZoneRule:
             if not state.on or now_ns - state.told_ns >= AGAIN_S * 1e9:
                 state.on, state.told_ns = True, now_ns
                 emit(self._event(kind, True, now_ns))
-        elif state.on and now_ns - state.true_ns >= OFF_S * 1e9:
+        elif state.on and now_ns - state.true_ns >= (CROWD_OFF_S if kind == "crowd" else OFF_S) * 1e9:
             state.on = False
             emit(self._event(kind, False, now_ns))
 
@@ -192,6 +223,17 @@ class LineRule:
 
 def _wanted(label: str | None, classes: Sequence[str] | None) -> bool:
     return label is None or classes is None or label in classes
+
+
+def _shown(track: Track, now_ns: int) -> bool:
+    return not track.hidden and now_ns - track.seen_ns <= SEEN_S * 1e9
+
+
+def _part_of(one: Track, other: Track) -> bool:
+    """Whether one is right above or below another: a head and its legs, between which a coat is as grey as the wall."""
+    a, b = one.box, other.box
+    over = min(a.x + a.w, b.x + b.w) - max(a.x, b.x) > 0.5 * min(a.w, b.w)
+    return over and max(a.y, b.y) - min(a.y + a.h, b.y + b.h) <= 0.5 * max(a.h, b.h)
 
 
 def _touches(track: Track, polygon: Sequence[Point]) -> bool:

@@ -40,7 +40,8 @@ picture to picture, and hardly any chain of strangers is even for so long."""
 LONG_OFF: Final = 0.06
 """How far off that way a foot may be, in parts of the way."""
 LONG_CHANGE: Final = 3.0
-"""By what factor the height may change meanwhile: a coat may be as grey as the ground, and legs are half of one."""
+"""By what factor the height may change meanwhile, and its area by the square of that: a coat may be as grey as the
+ground, and legs are half of one; and what flies past adds its own for a picture."""
 REACH: Final = 1.2
 """Parts of its own size that it must be away from where it was first seen: branches swing, and come back."""
 REACH_MIN: Final = 0.035
@@ -136,7 +137,8 @@ class Track:
             self.still_ns = now_ns
 
     def _goes(self, now_ns: int, restless: bool) -> bool:
-        if self.hits < HITS or now_ns - self.born_ns < AGE_S * 1e9 or self.ghost:
+        """Whether it goes as people do. It may seem a hole, for it hides the edges of a fence; but no hole goes."""
+        if self.hits < HITS or now_ns - self.born_ns < AGE_S * 1e9:
             return False
         size = min(self.box.w, self.box.h)
         if _far(self.origin, self.box.centre) < max(REACH_MIN, REACH * size):
@@ -153,15 +155,17 @@ class Track:
             for end in path[first + LONG - 1 :]:
                 net = _far(start.foot, end.foot)
                 kept = [one for one in path[first:] if _off(one, start, end) <= LONG_OFF * net]
-                if len(kept) >= LONG and self._even(kept, [one.foot for one in kept], LONG_CHANGE, CROOKED):
+                if len(kept) >= LONG and self._even(kept, [one.foot for one in kept], LONG_CHANGE, CROOKED, 2.0):
                     return True
         return False
 
-    def _even(self, last: Sequence[Step], places: Sequence[Point], change: float, crooked: float) -> bool:
+    def _even(
+        self, last: Sequence[Step], places: Sequence[Point], change: float, crooked: float, wider: float = 1.5
+    ) -> bool:
         """Whether it went evenly lately, at a speed and in a size that people have."""
         size = min(self.box.w, self.box.h)
         heights, areas = [one.height for one in last], [one.area for one in last]
-        if max(heights) > change * min(heights) or max(areas) > change**1.5 * min(areas):
+        if max(heights) > change * min(heights) or max(areas) > change**wider * min(areas):
             return False
         net, seconds = _far(places[0], places[-1]), (last[-1].at_ns - last[0].at_ns) / 1e9
         if net > SPEED_MAX * max(heights) * seconds or net < max(STEP_MIN, STEP * size):

@@ -9,7 +9,19 @@ import pytest
 
 from agent.skyeye.analysis import Analyst
 from agent.skyeye.model import Image
-from tests.unit.skyeye.analysis.make import HEIGHT, WALL, WIDTH, brief, camera, ground, picture, play, walk
+from tests.unit.skyeye.analysis.make import (
+    HEIGHT,
+    WALL,
+    WIDTH,
+    Place,
+    Where,
+    brief,
+    camera,
+    ground,
+    picture,
+    play,
+    walk,
+)
 
 ALL = {"detect": ("motion", "intrusion", "loitering", "crowd", "object-left"), "loiter": 10, "left": 10, "crowd": 3}
 
@@ -64,6 +76,59 @@ def test_a_crowd_is_so_many_at_the_same_time() -> None:
     assert ("crowd", True) in brief(play(Analyst(camera(zone=zone)), 24, lambda at_s: picture(at_s, *people)))
     zone["crowd"] = 4
     assert play(Analyst(camera(zone=zone)), 24, lambda at_s: picture(at_s, *people)) == []
+
+
+def arrives(start_s: float, from_x: float, x: float) -> Where:
+    """Somebody who walks to his place and stands there, breathing."""
+    there = walk(start_s, (from_x, 0.8), (x, 0.8))
+
+    def where(at_s: float) -> Place:
+        if at_s < start_s:
+            return None
+        return there(at_s) or (x + 0.004 * np.sin(at_s + 9 * x), 0.8)
+
+    return where
+
+
+@pytest.mark.parametrize(("all_", "told"), [(True, [("crowd", True)]), (False, [])])
+def test_who_steps_in_from_the_edge_and_stands_is_one_of_the_crowd(all_: bool, told: list[object]) -> None:
+    went = [arrives(6, 0.02, 0.6), arrives(10, 0.02, 0.75)]
+    steps = [arrives(22, 0.99, 0.92)] if all_ else []
+    settings = camera(zone={"detect": ("crowd",), "crowd": 3})
+    assert brief(play(Analyst(settings), 34, lambda at_s: picture(at_s, *went, *steps))) == told
+
+
+def fence() -> Image:
+    """Bars as bright as a coat may be, before dark ground."""
+    image = np.full((HEIGHT, WIDTH, 3), 60, np.uint8)
+    image[40:150, ::7] = image[40:150, 1::7] = 190
+    return image
+
+
+def before_fence(at_s: float, where: Where, coat: int = 0, trousers: int = 0) -> Image:
+    """Somebody who walks before the fence, in two greys."""
+    image = fence()
+    if place := where(at_s):
+        x, y = int(place[0] * WIDTH), int(place[1] * HEIGHT)
+        cv2.rectangle(image, (x - 7, y - 55), (x + 7, y - 20), (coat, coat, coat), -1)
+        cv2.rectangle(image, (x - 5, y - 20), (x + 5, y), (trousers, trousers, trousers), -1)
+    noise = np.random.default_rng(round(at_s * 100)).normal(0, 1.5, image.shape)
+    return np.asarray(np.clip(image + noise, 0, 255), np.uint8)
+
+
+@pytest.mark.parametrize(("coat", "trousers"), [(66, 66), (66, 40), (120, 66)])
+def test_who_hides_the_bars_of_a_fence_is_seen_though_he_wears_its_greys(coat: int, trousers: int) -> None:
+    who = walk(8, (0.1, 0.75), (0.95, 0.75))
+    told = play(Analyst(camera(line=True)), 20, lambda at_s: before_fence(at_s, who, coat, trousers))
+    assert [event.topic.rpartition("/")[2] for _, event in told] == ["left-to-right"]
+
+
+def test_a_cloud_over_a_fence_hides_nothing() -> None:
+    def draw(at_s: float) -> Image:
+        shade = 1 - 0.4 / (1 + np.exp(-10 * (np.linspace(0, 1, WIDTH) - (at_s % 20) / 10 + 0.5)))
+        return np.asarray(before_fence(at_s, lambda _: None) * shade[None, :, None], np.uint8)
+
+    assert play(Analyst(camera(zone=ALL, line=True)), 60, draw) == []
 
 
 def left(at_s: float) -> tuple[float, float] | None:
