@@ -32,6 +32,8 @@ ACK_DELAY_S: Final = 1.0
 RETRY_S: Final = 0.3
 """Between two attempts to reach the broker, which is on this machine."""
 KEEPALIVE_S: Final = 10
+GAP_S: Final = 3.0
+"""Lanes overtake each other for less; an alarm without a receipt comes again by itself after two."""
 PUBLISH_DEADLINE_S: Final = 5.0
 REPLY_TIMEOUT_S: Final = 5.0
 """A command runs in milliseconds; without a connection no reply comes."""
@@ -93,16 +95,34 @@ class District:
                 task.cancel()
 
     async def _session(self, connection: Connection) -> None:
+        asking: asyncio.Task[None] | None = None
         self._connection = connection
         connection.listen(self._take)
         try:
             await connection.subscribe([f"{self.site.root}/#"])
             self.connected = True
+            asking = asyncio.ensure_future(self._ask_for_gaps())
             await asyncio.shield(connection.ended)
         finally:
+            if asking is not None:
+                asking.cancel()
             self.connected = False
             self._connection = None
             connection.drop(Ended("closed", say("uplink.closed")))
+
+    async def _ask_for_gaps(self) -> None:
+        """Ask for what is missing and does not come by itself: the broker had it before we had subscribed again."""
+        while True:
+            held, known = self.held, self._known
+            await asyncio.sleep(GAP_S)
+            if held == self.held < known:
+                with contextlib.suppress(TimeoutError):
+                    await self.command("replay", {"from": held + 1, "to": known})
+
+    @property
+    def _known(self) -> int:
+        """The last `seq` that the school has spoken of."""
+        return max([*self.events, int(str(self.status.get("seq", 0)))])
 
     # what the person at the district does
 
