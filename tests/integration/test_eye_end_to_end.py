@@ -297,7 +297,10 @@ async def test_a_hostile_camera_is_a_fault_and_the_other_keeps_its_pace(school: 
     await school.cameras.tell("yard", onvif_mode="endless", rtsp_mode="hang")
     found = await school.looked_at("yard")
     assert set(found["faults"]) & {"camera-reply", "stream", "offline"}, found
-    good = await school.looked_at("gate")
+    for _ in range(4):  # its film repeats every 4 s: looks that are so far apart see a picture that has not moved
+        good = await school.looked_at("gate")
+        if good["faults"] != ["picture-frozen"]:
+            break
     assert good["faults"] == [], good
     await school.cameras.tell("yard", onvif_mode="ok", rtsp_mode="ok")
 
