@@ -114,7 +114,7 @@ class Sms(PathDriver, SerialPort):
         except (DeviceError, AtError) as error:
             await stack.aclose()
             raise PathError(error.text) from None
-        except BaseException:
+        except BaseException:  # also when cancelled: the port must not stay open
             await stack.aclose()
             raise
         return session

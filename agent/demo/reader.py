@@ -8,7 +8,7 @@ import tty
 from pathlib import Path
 from typing import Any, Final, Self
 
-import osdp  # type: ignore[import-untyped]
+import osdp  # type: ignore[import-untyped]  # it has none
 
 REFRESH_S: Final = 0.01
 

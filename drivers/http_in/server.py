@@ -178,7 +178,7 @@ class Server:
             await self._link.emit(*samples)
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, it ends the driver too, not only this request
             if not self.failed.done():
                 self.failed.set_exception(error)
             raise
@@ -293,7 +293,7 @@ class Server:
             sender.recent[same] = UNDER_WAY
         try:
             await self._emit(samples)
-        except BaseException:
+        except BaseException:  # also when cancelled: it is not durable
             sender.recent.pop(same, None)  # it comes again, and is to be told then
             raise
         if same:

@@ -275,7 +275,7 @@ class _Line:
             )
 
     def _event(self, number: int, event: Mapping[str, Any], now_ns: int) -> list[Sample]:
-        import osdp  # type: ignore[import-untyped]
+        import osdp  # type: ignore[import-untyped]  # it has none
 
         reader = self.driver.readers[number]
         match event.get("event"):

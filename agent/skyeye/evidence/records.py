@@ -136,7 +136,7 @@ def parse_record(raw: bytes, folder: Path) -> Record:
     try:
         value = json.loads(raw)
         name = str(value["file"])
-        if "/" in name or value["upload"] not in UploadState.__args__:  # type: ignore[attr-defined]
+        if "/" in name or value["upload"] not in UploadState.__args__:  # type: ignore[attr-defined]  # of a Literal
             raise BadRecord("file or upload")
         if value["kind"] not in EvidenceKind.__args__ or value["content_type"] not in SUFFIXES:  # type: ignore[attr-defined]
             raise BadRecord("kind or content_type")

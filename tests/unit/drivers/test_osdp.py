@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import osdp  # type: ignore[import-untyped]
+import osdp  # type: ignore[import-untyped]  # it has none
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

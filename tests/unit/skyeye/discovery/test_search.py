@@ -39,6 +39,7 @@ async def test_a_single_host_is_found() -> None:
         (found,) = await one.run()
     assert (found.address, found.port, found.how, found.maker) == ("127.0.0.2", 80, "unicast", "Hikvision")
     assert [one.address for one in heard] == ["127.0.0.2"]
+    assert one.progress.done == one.progress.total
 
 
 async def test_a_host_that_loses_the_first_question_is_asked_again() -> None:
